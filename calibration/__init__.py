@@ -1,0 +1,7 @@
+"""Cameras and rigs: models, files, quality. Every other package builds on this one."""
+
+from calibration.camera import Camera, CameraModel
+from calibration.errors import CalibrationError
+from calibration.rig import Rig
+
+__all__ = ["CalibrationError", "Camera", "CameraModel", "Rig"]

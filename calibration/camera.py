@@ -1,0 +1,202 @@
+"""A calibrated camera: intrinsics with lens distortion, and its place in the world.
+
+Conventions of the whole project stand here: camera axes are OpenCV's (+x right, +y down, +z forward), integer pixel
+coordinates are pixel centres, lengths are metres, and `T_a_b` maps coordinates in b to coordinates in a.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from calibration.errors import CalibrationError
+
+CameraModel = Literal["brown-conrady", "fisheye"]
+
+DISTORTION_COUNTS: dict[CameraModel, tuple[int, ...]] = {"brown-conrady": (5, 8), "fisheye": (4,)}
+
+_UNDISTORT_ITERATIONS = 100
+_UNDISTORT_EPSILON = 1e-12
+_ROUND_TRIP_TOLERANCE_PX = 1e-2
+_ROTATION_TOLERANCE = 1e-3
+_MIN_DEPTH_M = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole or fisheye camera with its pose in the world.
+
+    Args:
+        id: The name that rig files, messages and previews use.
+        width: Image width in pixels.
+        height: Image height in pixels.
+        K: Intrinsic matrix `(3, 3)`, pixels.
+        distortion: OpenCV's order; 5 or 8 numbers (`brown-conrady`) or 4 (`fisheye`).
+        T_camera_world: Rigid transform `(4, 4)` from world to camera coordinates, metres.
+        model: The lens model.
+        rms_px: Reprojection error that the calibration reported, if it did.
+
+    Raises:
+        CalibrationError: If a value cannot be a camera's; every reason is listed.
+    """
+
+    id: str
+    width: int
+    height: int
+    K: NDArray[np.float64]
+    distortion: NDArray[np.float64] = field(default_factory=lambda: np.zeros(5))
+    T_camera_world: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    model: CameraModel = "brown-conrady"
+    rms_px: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("K", "distortion", "T_camera_world"):
+            value = np.array(getattr(self, name), dtype=np.float64)
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+        if reasons := self._problems():
+            raise CalibrationError({self.id: reasons})
+
+    def _problems(self) -> list[str]:
+        problems: list[str] = []
+        if self.model not in get_args(CameraModel):
+            return [f"model {self.model!r} is not known; use one of {', '.join(get_args(CameraModel))}"]
+        if self.width <= 0 or self.height <= 0:
+            problems.append(f"image size {self.width}x{self.height} is not positive")
+        if self.K.shape != (3, 3) or not np.isfinite(self.K).all():
+            problems.append("K must be 3x3 with finite numbers")
+        else:
+            problems += self._intrinsic_problems()
+        counts = DISTORTION_COUNTS[self.model]
+        if self.distortion.ndim != 1 or self.distortion.size not in counts:
+            problems.append(
+                f"distortion has {self.distortion.size} numbers; {self.model} takes {' or '.join(map(str, counts))}"
+            )
+        elif not np.isfinite(self.distortion).all():
+            problems.append("distortion has a number that is not finite")
+        return problems + self._transform_problems()
+
+    def _intrinsic_problems(self) -> list[str]:
+        problems = []
+        fx, fy, cx, cy = self.K[0, 0], self.K[1, 1], self.K[0, 2], self.K[1, 2]
+        if fx <= 0 or fy <= 0:
+            problems.append(f"focal length ({fx:g}, {fy:g}) px must be positive")
+        elif max(fx, fy) > 100 * max(self.width, self.height) or max(fx / fy, fy / fx) > 4:
+            problems.append(
+                f"focal length ({fx:g}, {fy:g}) px does not fit an image of {self.width}x{self.height}; is K in pixels?"
+            )
+        if not (-self.width <= cx <= 2 * self.width and -self.height <= cy <= 2 * self.height):
+            problems.append(
+                f"principal point ({cx:g}, {cy:g}) px is far outside the image of {self.width}x{self.height}"
+            )
+        if not np.allclose(self.K[2], (0, 0, 1)) or self.K[1, 0] != 0:
+            problems.append("K must be upper triangular with last row 0 0 1")
+        return problems
+
+    def _transform_problems(self) -> list[str]:
+        T = self.T_camera_world
+        if T.shape != (4, 4) or not np.isfinite(T).all():
+            return ["T_camera_world must be 4x4 with finite numbers"]
+        R = T[:3, :3]
+        problems = []
+        deviation = float(np.abs(R @ R.T - np.eye(3)).max())
+        if deviation > _ROTATION_TOLERANCE or np.linalg.det(R) < 0:
+            problems.append(
+                f"the rotation of T_camera_world is not one (R R^T is off by {deviation:.2g}, determinant "
+                f"{np.linalg.det(R):.3g}); give an orthonormal matrix with determinant +1"
+            )
+        if not np.allclose(T[3], (0, 0, 0, 1)):
+            problems.append("the last row of T_camera_world must be 0 0 0 1")
+        return problems
+
+    @property
+    def center_world(self) -> NDArray[np.float64]:
+        """Optical centre `(3,)` in world coordinates, metres."""
+        R, t = self.T_camera_world[:3, :3], self.T_camera_world[:3, 3]
+        center: NDArray[np.float64] = -R.T @ t
+        return center
+
+    def to_camera(self, points_world: ArrayLike) -> NDArray[np.float64]:
+        """Move points `(..., 3)` from world to camera coordinates, metres."""
+        points = np.asarray(points_world, dtype=np.float64)
+        moved: NDArray[np.float64] = points @ self.T_camera_world[:3, :3].T + self.T_camera_world[:3, 3]
+        return moved
+
+    def project(self, points_world: ArrayLike) -> NDArray[np.float64]:
+        """Project world points to pixels.
+
+        Args:
+            points_world: Points `(..., 3)`, metres.
+
+        Returns:
+            Distorted pixels `(..., 2)`; NaN where a point is not in front of the camera.
+        """
+        return self.project_camera(self.to_camera(points_world))
+
+    def project_camera(self, points_camera: ArrayLike) -> NDArray[np.float64]:
+        """Project points `(..., 3)` in camera coordinates to distorted pixels `(..., 2)`; NaN behind the camera."""
+        points = np.asarray(points_camera, dtype=np.float64)
+        flat = points.reshape(-1, 3)
+        pixels = np.full((len(flat), 2), np.nan)
+        front = flat[:, 2] > _MIN_DEPTH_M
+        if front.any():
+            pixels[front] = self._distort(flat[front])
+        return pixels.reshape(*points.shape[:-1], 2)
+
+    def _distort(self, points_camera: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.distortion.any() and self.model == "brown-conrady":
+            normalized = points_camera[:, :2] / points_camera[:, 2:]
+            undistorted: NDArray[np.float64] = normalized @ self.K[:2, :2].T + self.K[:2, 2]
+            return undistorted
+        zero = np.zeros(3)
+        source = np.ascontiguousarray(points_camera[:, None, :])
+        if self.model == "fisheye":
+            pixels, _ = cv2.fisheye.projectPoints(source, zero, zero, self.K, self.distortion)
+        else:
+            pixels, _ = cv2.projectPoints(source, zero, zero, self.K, self.distortion)
+        return np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
+
+    def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
+        """Undo projection and distortion.
+
+        Args:
+            pixels: Distorted pixels `(..., 2)`.
+
+        Returns:
+            Normalised coordinates `(..., 2)`: the ray is `(x, y, 1)` in camera coordinates. NaN where the lens model
+            cannot be inverted, which is where it maps no ray to that pixel.
+        """
+        pixels = np.asarray(pixels, dtype=np.float64)
+        flat = pixels.reshape(-1, 2)
+        if not len(flat):
+            return pixels.copy()
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _UNDISTORT_ITERATIONS, _UNDISTORT_EPSILON)
+        source = np.ascontiguousarray(flat[:, None, :])
+        if self.model == "fisheye":
+            raw = cv2.fisheye.undistortPoints(source, self.K, self.distortion, criteria=criteria)
+        else:
+            raw = cv2.undistortPoints(source, self.K, self.distortion, criteria=criteria)
+        normalized = np.asarray(raw, dtype=np.float64).reshape(-1, 2)
+        with np.errstate(invalid="ignore", over="ignore"):
+            there_and_back = self._distort(np.column_stack([normalized, np.ones(len(flat))]))
+            lost = ~(np.abs(there_and_back - flat).max(axis=1) <= _ROUND_TRIP_TOLERANCE_PX)
+        normalized[lost] = np.nan
+        return normalized.reshape(pixels.shape)
+
+    def contains(self, pixels: ArrayLike, margin_px: float = 0.0) -> NDArray[np.bool_]:
+        """Say which pixels `(..., 2)` lie inside the image, grown by a margin; NaN is outside."""
+        x, y = np.moveaxis(np.asarray(pixels, dtype=np.float64), -1, 0)
+        return np.asarray(
+            (x >= -0.5 - margin_px)
+            & (x <= self.width - 0.5 + margin_px)
+            & (y >= -0.5 - margin_px)
+            & (y <= self.height - 0.5 + margin_px)
+        )
+
+    def with_transform(self, T_camera_world: ArrayLike) -> Camera:
+        """Return the same camera at another place in the world."""
+        return replace(self, T_camera_world=np.asarray(T_camera_world, dtype=np.float64))

@@ -1,0 +1,16 @@
+"""Errors of calibration data: each names the object, the value and the remedy."""
+
+
+class CalibrationError(ValueError):
+    """A calibration that cannot be used.
+
+    Args:
+        reasons: What is wrong, keyed by camera id; the key "" is about the calibration as a whole.
+    """
+
+    def __init__(self, reasons: dict[str, list[str]]) -> None:
+        self.reasons = reasons
+        lines = [
+            f"{f'camera {key!r}' if key else 'calibration'}: {why}" for key, whys in reasons.items() for why in whys
+        ]
+        super().__init__("; ".join(lines))
