@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from capture.frames import FrameSet
-from engine.hand_model.model import HandModel, Side
+from engine.hand_model.model import HandModel, PosedHand, Side
 
 EngineKind = Literal["detector", "network"]
 
@@ -29,7 +29,8 @@ class HandPose:
         shape: MANO shape `(10,)`.
         translation: MANO translation `(3,)`, metres.
         orientations_xyzw: Global rotation of each canonical joint `(21, 4)`; a tip has its last bone's.
-        vertices_world: The posed mesh `(Nv, 3)`, metres; faces are the hand model's.
+        posed: The hand model in this pose, for whoever needs its mesh; `joints_world` may differ from its joints,
+            since they also weigh what the views measured.
         view_confidence: Confidence of each view in each joint `(V, 21)`, in [0, 1]; 0 where a view was not used.
         view_weight: Robust weight of each view `(V,)`, in [0, 1]: how far the views' consensus believed it.
         reprojection_px: Mean distance over the joints between the view's own 2D joints and the projected
@@ -47,11 +48,16 @@ class HandPose:
     shape: NDArray[np.float64]
     translation: NDArray[np.float64]
     orientations_xyzw: NDArray[np.float64]
-    vertices_world: NDArray[np.float64]
+    posed: PosedHand
     view_confidence: NDArray[np.float64]
     view_weight: NDArray[np.float64]
     reprojection_px: NDArray[np.float64]
     keypoints_px: NDArray[np.float64]
+
+    @property
+    def vertices_world(self) -> NDArray[np.float64]:
+        """The posed mesh `(Nv, 3)`, metres; its faces are the hand model's. Computed on each call."""
+        return self.posed.vertices()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
