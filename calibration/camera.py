@@ -7,22 +7,18 @@ coordinates are pixel centres, lengths are metres, and `T_a_b` maps coordinates 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from functools import cached_property
+from typing import get_args
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration.errors import CalibrationError
+from calibration.lens import DISTORTION_COUNTS, CameraModel, distort, invertible_radius, undistort
 
-CameraModel = Literal["brown-conrady", "fisheye"]
-
-DISTORTION_COUNTS: dict[CameraModel, tuple[int, ...]] = {"brown-conrady": (5, 8), "fisheye": (4,)}
-
-_UNDISTORT_ITERATIONS = 100
-_UNDISTORT_EPSILON = 1e-12
-_ROUND_TRIP_TOLERANCE_PX = 1e-2
 _ROTATION_TOLERANCE = 1e-3
+_MAX_DISTORTION = 1e6
+_MAX_DISTANCE_M = 1e3
 _MIN_DEPTH_M = 1e-6
 
 
@@ -58,7 +54,9 @@ class Camera:
             value = np.array(getattr(self, name), dtype=np.float64)
             value.setflags(write=False)
             object.__setattr__(self, name, value)
-        if reasons := self._problems():
+        with np.errstate(all="ignore"):
+            reasons = self._problems()
+        if reasons:
             raise CalibrationError({self.id: reasons})
 
     def _problems(self) -> list[str]:
@@ -78,6 +76,8 @@ class Camera:
             )
         elif not np.isfinite(self.distortion).all():
             problems.append("distortion has a number that is not finite")
+        elif np.abs(self.distortion).max() > _MAX_DISTORTION:
+            problems.append(f"distortion has {np.abs(self.distortion).max():.3g}; no lens has more than 1e6")
         return problems + self._transform_problems()
 
     def _intrinsic_problems(self) -> list[str]:
@@ -104,13 +104,15 @@ class Camera:
         R = T[:3, :3]
         problems = []
         deviation = float(np.abs(R @ R.T - np.eye(3)).max())
-        if deviation > _ROTATION_TOLERANCE or np.linalg.det(R) < 0:
+        if not deviation <= _ROTATION_TOLERANCE or np.linalg.det(R) < 0:
             problems.append(
                 f"the rotation of T_camera_world is not one (R R^T is off by {deviation:.2g}, determinant "
                 f"{np.linalg.det(R):.3g}); give an orthonormal matrix with determinant +1"
             )
         if not np.allclose(T[3], (0, 0, 0, 1)):
             problems.append("the last row of T_camera_world must be 0 0 0 1")
+        if not (distance_m := float(np.linalg.norm(T[:3, 3]))) <= _MAX_DISTANCE_M:
+            problems.append(f"the world's origin is {distance_m:.4g} m away; is the translation in another unit?")
         return problems
 
     @property
@@ -133,32 +135,23 @@ class Camera:
             points_world: Points `(..., 3)`, metres.
 
         Returns:
-            Distorted pixels `(..., 2)`; NaN where a point is not in front of the camera.
+            Distorted pixels `(..., 2)`; NaN where a point is not in front of the camera, or so far off its axis that
+            the lens model is not invertible there and would fold it back into the image.
         """
         return self.project_camera(self.to_camera(points_world))
 
     def project_camera(self, points_camera: ArrayLike) -> NDArray[np.float64]:
-        """Project points `(..., 3)` in camera coordinates to distorted pixels `(..., 2)`; NaN behind the camera."""
+        """Project points `(..., 3)` in camera coordinates to distorted pixels `(..., 2)`; NaN as in `project`."""
         points = np.asarray(points_camera, dtype=np.float64)
         flat = points.reshape(-1, 3)
         pixels = np.full((len(flat), 2), np.nan)
-        front = flat[:, 2] > _MIN_DEPTH_M
-        if front.any():
-            pixels[front] = self._distort(flat[front])
+        front = np.flatnonzero(flat[:, 2] > _MIN_DEPTH_M)
+        rays = flat[front, :2] / flat[front, 2:]
+        seen = np.hypot(rays[:, 0], rays[:, 1]) <= self._invertible_radius
+        if seen.any():
+            rays = distort(rays[seen], self.distortion, self.model)[0] if self._distorts else rays[seen]
+            pixels[front[seen]] = rays @ self.K[:2, :2].T + self.K[:2, 2]
         return pixels.reshape(*points.shape[:-1], 2)
-
-    def _distort(self, points_camera: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self.distortion.any() and self.model == "brown-conrady":
-            normalized = points_camera[:, :2] / points_camera[:, 2:]
-            undistorted: NDArray[np.float64] = normalized @ self.K[:2, :2].T + self.K[:2, 2]
-            return undistorted
-        zero = np.zeros(3)
-        source = np.ascontiguousarray(points_camera[:, None, :])
-        if self.model == "fisheye":
-            pixels, _ = cv2.fisheye.projectPoints(source, zero, zero, self.K, self.distortion)
-        else:
-            pixels, _ = cv2.projectPoints(source, zero, zero, self.K, self.distortion)
-        return np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
 
     def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Undo projection and distortion.
@@ -172,20 +165,20 @@ class Camera:
         """
         pixels = np.asarray(pixels, dtype=np.float64)
         flat = pixels.reshape(-1, 2)
-        if not len(flat):
-            return pixels.copy()
-        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _UNDISTORT_ITERATIONS, _UNDISTORT_EPSILON)
-        source = np.ascontiguousarray(flat[:, None, :])
-        if self.model == "fisheye":
-            raw = cv2.fisheye.undistortPoints(source, self.K, self.distortion, criteria=criteria)
-        else:
-            raw = cv2.undistortPoints(source, self.K, self.distortion, criteria=criteria)
-        normalized = np.asarray(raw, dtype=np.float64).reshape(-1, 2)
-        with np.errstate(invalid="ignore", over="ignore"):
-            there_and_back = self._distort(np.column_stack([normalized, np.ones(len(flat))]))
-            lost = ~(np.abs(there_and_back - flat).max(axis=1) <= _ROUND_TRIP_TOLERANCE_PX)
-        normalized[lost] = np.nan
-        return normalized.reshape(pixels.shape)
+        y = (flat[:, 1] - self.K[1, 2]) / self.K[1, 1]
+        x = (flat[:, 0] - self.K[0, 2] - self.K[0, 1] * y) / self.K[0, 0]
+        rays = np.column_stack([x, y])
+        if self._distorts:
+            rays = undistort(rays, self.distortion, self.model, self._invertible_radius)
+        return rays.reshape(pixels.shape)
+
+    @property
+    def _distorts(self) -> bool:
+        return self.model == "fisheye" or bool(self.distortion.any())
+
+    @cached_property
+    def _invertible_radius(self) -> float:
+        return invertible_radius(self.distortion, self.model)
 
     def contains(self, pixels: ArrayLike, margin_px: float = 0.0) -> NDArray[np.bool_]:
         """Say which pixels `(..., 2)` lie inside the image, grown by a margin; NaN is outside."""

@@ -10,7 +10,13 @@ class CalibrationError(ValueError):
 
     def __init__(self, reasons: dict[str, list[str]]) -> None:
         self.reasons = reasons
-        lines = [
-            f"{f'camera {key!r}' if key else 'calibration'}: {why}" for key, whys in reasons.items() for why in whys
+        super().__init__("; ".join(self.lines))
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a reason, each with its camera."""
+        return [
+            f"{f'camera {key!r}' if key else 'calibration'}: {why}"
+            for key, whys in self.reasons.items()
+            for why in whys
         ]
-        super().__init__("; ".join(lines))

@@ -47,8 +47,11 @@ class Rig:
         digest = hashlib.sha256()
         for camera in self.cameras:
             digest.update(f"{camera.id}\0{camera.width}x{camera.height}\0{camera.model}\0".encode())
-            for values in (camera.K, camera.distortion, camera.T_camera_world):
-                digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+            # Coefficients that are left out are zeros, and minus zero is zero: neither changes a projection.
+            distortion = np.zeros(8)
+            distortion[: camera.distortion.size] = camera.distortion
+            for values in (camera.K, distortion, camera.T_camera_world):
+                digest.update(np.ascontiguousarray(values + 0.0, dtype="<f8").tobytes())
         return digest.hexdigest()[:12]
 
     def __len__(self) -> int:

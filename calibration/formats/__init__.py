@@ -1,0 +1,1 @@
+"""One module a calibration file format; `calibration.files` chooses among them."""

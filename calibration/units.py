@@ -1,0 +1,54 @@
+"""Units of length in which foreign calibration files are written."""
+
+from __future__ import annotations
+
+import math
+
+from calibration.errors import CalibrationError
+
+METRES_PER_UNIT: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+
+_KNOWN = f"use {', '.join(METRES_PER_UNIT)} or a number of metres per unit"
+
+
+def metres_per_unit(units: str | float) -> float:
+    """Return how many metres one unit is.
+
+    Args:
+        units: A name (`m`, `cm`, `mm`, `in`) or a positive number, which command lines and queries give as text.
+
+    Raises:
+        CalibrationError: If it is neither.
+    """
+    if isinstance(units, str) and units in METRES_PER_UNIT:
+        return METRES_PER_UNIT[units]
+    try:
+        value = math.nan if isinstance(units, bool) else float(units)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not (math.isfinite(value) and 1e-9 < value < 1e9):
+        raise CalibrationError({"": [f"units {str(units)[:40]!r} are not known; {_KNOWN}"]})
+    return value
+
+
+def require_units(units: str | float | None, format_name: str) -> float:
+    """Return metres per unit for a format whose files say nothing of their unit.
+
+    Raises:
+        CalibrationError: If no units are given.
+    """
+    if units is None:
+        raise CalibrationError({"": [f"{format_name} files carry no unit of length; give units: {_KNOWN}"]})
+    return metres_per_unit(units)
+
+
+def confirm_metres(units: str | float | None, format_name: str) -> None:
+    """Check that the units asked for, if any, are the metres that the format is written in.
+
+    Raises:
+        CalibrationError: If they are something else.
+    """
+    if units is not None and metres_per_unit(units) != 1.0:
+        raise CalibrationError(
+            {"": [f"units {units!r} were asked for, but {format_name} files are in metres; leave units out or give m"]}
+        )
