@@ -1,0 +1,1 @@
+"""From frame sets to hand poses: every engine stands behind `engine.types.HandEngine`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -85,6 +86,10 @@ class HandEngine(Protocol):
     @property
     def card(self) -> EngineCard:
         """What runs."""
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """How long each stage of the last frame set took, seconds, in their order."""
 
     def hand_model(self, side: Side) -> HandModel:
         """The hand model of that side: faces, skeleton and template of the poses that come out."""

@@ -1,0 +1,1 @@
+"""The detector engine: off-the-shelf 2D networks in every view, joined in 3D."""

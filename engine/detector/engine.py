@@ -1,0 +1,432 @@
+"""The detector engine: MediaPipe's networks in every view, joined in 3D, tracked and fitted with the hand model."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from calibration import Camera, Rig
+from capture.frames import Frame, FrameSet
+from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
+from engine.detector.association import Candidate, associate, plausible_palm
+from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, Palm, PalmDetector
+from engine.detector.track import Estimate, SideModels, Track, side_log_odds
+from engine.detector.views import HandView, observe
+from engine.hand_model.model import HandModel, Side
+from engine.hand_model.rotations import quaternion_from_matrix
+from engine.pose_fit import FitConfig, PoseFitter
+from engine.shape_fit import ShapeEstimator
+from engine.smoothing import OneEuroConfig, OneEuroFilter
+from engine.triangulation import RobustConfig, Triangulated, triangulate
+from engine.types import EngineCard, HandPose
+
+_PALM_JOINTS = np.array([0, 5, 9, 13, 17])
+# Tips turn with the last bone of their finger.
+_ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
+_VIEW_USED_WEIGHT = 0.2
+# Evidence for a side below which another hand's side decides instead, nats: one sure view is worth nearly four.
+_SIDE_UNSURE = 1.0
+# A lost hand that turns up within this distance, while it is still looked for, is the same hand.
+_FOUND_AGAIN_M = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """Settings of the detector engine.
+
+    Args:
+        max_hands: So many hands are tracked at once.
+        min_palm_score: Palms below it are no detections.
+        min_presence: Crops below it hold no hand.
+        max_disagreement_px: Median residual above which views do not show one hand, crop pixels.
+        search_period_s: While fewer hands than `max_hands` are tracked, every view is searched this often.
+        lost_search_s: After a hand was lost, every view of every frame set is searched for so long.
+        coast_s: A hand that is not seen is looked for at its predicted place for so long.
+        coast_frame_sets: ... and at least for so many frame sets.
+        robust: How far a view is believed.
+        fit: Weights of the hand model's fit.
+        smoothing: One-Euro smoothing of the joints; None is off.
+    """
+
+    max_hands: int = 2
+    min_palm_score: float = 0.5
+    min_presence: float = 0.5
+    max_disagreement_px: float = 16.0
+    search_period_s: float = 0.25
+    lost_search_s: float = 1.0
+    coast_s: float = 0.3
+    coast_frame_sets: int = 2
+    robust: RobustConfig = field(default_factory=RobustConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    smoothing: OneEuroConfig | None = None
+
+
+class DetectorEngine:
+    """Tracks hands with off-the-shelf networks and geometry; needs no training and no GPU.
+
+    Args:
+        models: The right hand's model; the left one is its mirror image.
+        config: Settings.
+        threads: Networks that run at once; None is one a processor, at most eight.
+    """
+
+    def __init__(self, models: HandModel, config: DetectorConfig | None = None, threads: int | None = None) -> None:
+        self._config = config or DetectorConfig()
+        self._sides: dict[Side, SideModels] = {
+            "right": SideModels(models, PoseFitter(models, self._config.fit)),
+            "left": SideModels(models.mirrored(), PoseFitter(models.mirrored(), self._config.fit)),
+        }
+        self._palms = PalmDetector(self._config.min_palm_score)
+        self._landmarks = LandmarkNetwork()
+        self._threads = threads or min(8, os.cpu_count() or 2)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="detector")
+        self._next_id = 0
+        self._rig_id = ""
+        self._stages_s: dict[str, float] = {}
+        self.reset()
+
+    @property
+    def card(self) -> EngineCard:
+        """What runs."""
+        return EngineCard(
+            model_id="detector-1",
+            kind="detector",
+            backend=f"onnxruntime {ort.__version__} CPU, {self._threads} threads",
+            hand_model=self._sides["right"].model.name,
+            description="MediaPipe palm detection and hand landmarks in every view, robust triangulation, MANO fit",
+        )
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """How long each stage of the last frame set took, seconds."""
+        return self._stages_s
+
+    def hand_model(self, side: Side) -> HandModel:
+        """The hand model of that side."""
+        return self._sides[side].model
+
+    def reset(self) -> None:
+        """Forget all tracks, as if the next frame set were the first."""
+        self._tracks: list[Track] = []
+        self._shapes: dict[Side, ShapeEstimator] = {}
+        self._searched_ns: dict[int, int] = {}
+        self._last_full_search_ns: int | None = None
+        self._last_lost_ns: int | None = None
+        self._last_timestamp_ns: int | None = None
+
+    def close(self) -> None:
+        """Give back the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def process(self, frame_set: FrameSet, rig: Rig) -> tuple[HandPose, ...]:
+        """Track hands into the next frame set; see `engine.types.HandEngine`."""
+        if rig.id != self._rig_id:
+            self.reset()
+            self._rig_id = rig.id
+        started_s = time.perf_counter()
+        now_ns = frame_set.timestamp_ns
+        predicted = {track.id: track.predict(now_ns) for track in self._tracks}
+        searched = self._views_to_search(frame_set, now_ns)
+        crops = self._track_crops(frame_set, rig, predicted)
+        palm_jobs = [partial(self._find_palms, _frame(frame_set, view)) for view in searched]
+        look_jobs = [
+            partial(self._look, _frame(frame_set, view), rig.cameras[view], view, crop) for _, view, crop in crops
+        ]
+        results = self._run([*palm_jobs, *look_jobs])
+        looked_s = time.perf_counter()
+        palms = {view: result for view, result in zip(searched, results, strict=False) if isinstance(result, list)}
+        seen: dict[int, list[HandView]] = {track.id: [] for track in self._tracks}
+        for (track_id, _, _), result in zip(crops, results[len(searched) :], strict=True):
+            if isinstance(result, HandView) and result.landmarks.presence >= self._config.min_presence:
+                seen[track_id].append(result)
+        self._update_tracks(seen, predicted, rig, now_ns)
+        followed_s = time.perf_counter()
+        if palms:
+            self._start_tracks(frame_set, rig, palms, now_ns)
+        self._stages_s = {
+            "crops and networks": looked_s - started_s,
+            "triangulate and fit": followed_s - looked_s,
+            "new hands": time.perf_counter() - followed_s,
+        }
+        self._last_timestamp_ns = now_ns
+        return tuple(
+            _hand_pose(track, track.estimate, rig)
+            for track in self._tracks
+            if track.misses == 0 and track.estimate is not None
+        )
+
+    def _run(self, jobs: Sequence[Callable[[], object]]) -> list[object]:
+        """Run jobs side by side; results in order."""
+        if len(jobs) < 2:
+            return [job() for job in jobs]
+        return list(self._pool.map(lambda job: job(), jobs))
+
+    # Searching for hands that are not tracked
+
+    def _views_to_search(self, frame_set: FrameSet, now_ns: int) -> list[int]:
+        """Views in which palms are looked for in this frame set."""
+        present = [index for index, frame in enumerate(frame_set.frames) if frame is not None]
+        followed = sum(track.misses == 0 for track in self._tracks)
+        if followed >= self._config.max_hands:
+            return []
+        recently_lost = followed < len(self._tracks) or (
+            self._last_lost_ns is not None and now_ns - self._last_lost_ns < self._config.lost_search_s * 1e9
+        )
+        if not followed or recently_lost or self._last_timestamp_ns is None:
+            chosen = present
+        else:
+            elapsed_s = (now_ns - self._last_timestamp_ns) * 1e-9
+            oldest = sorted(present, key=lambda view: self._searched_ns.get(view, 0))
+            period_ns = self._config.search_period_s * 1e9
+            due = [v for v in oldest if now_ns - self._searched_ns.get(v, 0) >= period_ns]
+            share = int(np.ceil(len(present) * elapsed_s / self._config.search_period_s))
+            chosen = due[: max(1, share)]
+        for view in chosen:
+            self._searched_ns[view] = now_ns
+        return chosen
+
+    def _find_palms(self, frame: Frame) -> list[Palm]:
+        return self._palms.detect(frame.image_bgr)
+
+    def _look(self, frame: Frame, camera: Camera, view: int, crop: CropCamera) -> HandView:
+        """Find the joints in one crop."""
+        return HandView(view, crop, self._landmarks.infer(sample_crop(frame.image_bgr, camera, crop)))
+
+    def _start_tracks(self, frame_set: FrameSet, rig: Rig, palms: dict[int, list[Palm]], now_ns: int) -> None:
+        """Look for hands that no track explains, in all views once any view shows one."""
+        new = {view: self._unexplained(found, view, rig) for view, found in palms.items()}
+        if not any(new.values()):
+            return
+        rest = [i for i, frame in enumerate(frame_set.frames) if frame is not None and i not in palms]
+        if rest:
+            due_ns = (self._last_full_search_ns or 0) + int(2 * self._config.search_period_s * 1e9)
+            if self._last_full_search_ns is not None and now_ns < due_ns:
+                return
+            found = self._run([partial(self._find_palms, _frame(frame_set, view)) for view in rest])
+            for view, result in zip(rest, found, strict=True):
+                if isinstance(result, list):
+                    new[view] = self._unexplained(result, view, rig)
+        self._last_full_search_ns = now_ns
+        jobs: list[Callable[[], object]] = []
+        for view, unexplained in new.items():
+            camera = rig.cameras[view]
+            for palm in unexplained:
+                crop = crop_around_palm(
+                    camera,
+                    palm.center_px,
+                    palm.size_px,
+                    palm.wrist_px,
+                    palm.middle_knuckle_px,
+                    LANDMARK_INPUT_PX,
+                )
+                if crop is not None:
+                    jobs.append(partial(self._look_twice, _frame(frame_set, view), camera, view, crop))
+        detections = [
+            result
+            for result in self._run(jobs)
+            if isinstance(result, HandView) and result.landmarks.presence >= self._config.min_presence
+        ]
+        candidates = associate(detections, rig, self._config.max_disagreement_px)
+        for candidate in candidates:
+            if sum(track.misses == 0 for track in self._tracks) >= self._config.max_hands:
+                break
+            self._take_in(frame_set, rig, candidate, now_ns)
+
+    def _look_twice(self, frame: Frame, camera: Camera, view: int, crop: CropCamera) -> HandView:
+        """Find the joints, aim the crop by them as tracking would, and find them again."""
+        first = self._look(frame, camera, view, crop)
+        if first.landmarks.presence < self._config.min_presence:
+            return first
+        better = crop_around_joints(first.joint_directions(), LANDMARK_INPUT_PX)
+        return first if better is None else self._look(frame, camera, view, better)
+
+    def _unexplained(self, palms: list[Palm], view: int, rig: Rig) -> list[Palm]:
+        """Palms that belong to no tracked hand."""
+        places = [
+            rig.cameras[view].project(track.joints_world[_PALM_JOINTS]).mean(axis=0)
+            for track in self._tracks
+            if track.misses == 0
+        ]
+        return [
+            palm for palm in palms if not any(np.linalg.norm(palm.center_px - place) < palm.size_px for place in places)
+        ]
+
+    def _take_in(self, frame_set: FrameSet, rig: Rig, candidate: Candidate, now_ns: int) -> None:
+        """Start a track, or find a lost one again, after a look into all views at the place of the detections."""
+        joints = candidate.triangulated.joints_world
+        # A second detection of a hand that is followed already, or was just started, is no new hand.
+        if any(track.misses == 0 and _same_place(joints, track.joints_world) for track in self._tracks):
+            return
+        crops = self._crops(frame_set, rig, joints)
+        results = self._run(
+            [partial(self._look, _frame(frame_set, view), rig.cameras[view], view, crop) for view, crop in crops]
+        )
+        views = [
+            result
+            for result in results
+            if isinstance(result, HandView) and result.landmarks.presence >= self._config.min_presence
+        ]
+        triangulated = self._agree(views, rig)
+        if triangulated is None:
+            triangulated, views = candidate.triangulated, candidate.views
+        side: Side = "right" if side_log_odds(views) > 0 else "left"
+        taken = any(track.side == side and track.misses == 0 for track in self._tracks)
+        if taken and abs(side_log_odds(views)) < _SIDE_UNSURE:
+            side = "left" if side == "right" else "right"
+        lost = [track for track in self._tracks if track.misses > 0]
+        for track in lost:
+            away_m = float(np.linalg.norm(track.joints_world.mean(axis=0) - triangulated.joints_world.mean(axis=0)))
+            if track.side == side and away_m <= _FOUND_AGAIN_M:
+                track.update(triangulated, views, now_ns)
+                return
+        if len(self._tracks) >= self._config.max_hands:
+            self._drop(max(lost, key=lambda track: track.misses), now_ns)
+        models = self._sides[side]
+        shape = self._shapes.pop(side, None) or ShapeEstimator(models.model)
+        smoother = OneEuroFilter(self._config.smoothing) if self._config.smoothing is not None else None
+        track = Track(self._next_id, side, models, shape, smoother)
+        self._next_id += 1
+        track.update(triangulated, views, now_ns)
+        self._tracks.append(track)
+
+    # Following tracked hands
+
+    def _track_crops(
+        self, frame_set: FrameSet, rig: Rig, predicted: dict[int, NDArray[np.float64]]
+    ) -> list[tuple[int, int, CropCamera]]:
+        """Crops at the predicted places: track id, view, crop."""
+        return [
+            (track_id, view, crop)
+            for track_id, joints in predicted.items()
+            for view, crop in self._crops(frame_set, rig, joints)
+        ]
+
+    def _crops(self, frame_set: FrameSet, rig: Rig, joints_world: NDArray[np.float64]) -> list[tuple[int, CropCamera]]:
+        """Crops of a hand in every view that can see its place, also where it was not detected."""
+        crops = []
+        for view, (camera, frame) in enumerate(zip(rig, frame_set.frames, strict=True)):
+            if frame is None:
+                continue
+            inside = camera.contains(camera.project(joints_world))
+            crop = crop_around_joints(camera.to_camera(joints_world), LANDMARK_INPUT_PX)
+            if crop is not None and np.count_nonzero(inside) >= 7:
+                crops.append((view, crop))
+        return crops
+
+    def _update_tracks(
+        self, seen: dict[int, list[HandView]], predicted: dict[int, NDArray[np.float64]], rig: Rig, now_ns: int
+    ) -> None:
+        """Take the views into their tracks, and drop tracks that are lost, doubled or of the wrong side."""
+        for track in self._tracks:
+            views = [view for view in seen[track.id] if not _is_another_hand(view, track.id, predicted, rig)]
+            triangulated = self._agree(views, rig)
+            if triangulated is None:
+                track.missed()
+            else:
+                track.update(triangulated, views, now_ns)
+        for a, b in combinations(list(self._tracks), 2):
+            if a in self._tracks and b in self._tracks and _same_place(a.joints_world, b.joints_world):
+                self._drop(_worse(a, b, predicted), now_ns)
+        for track in list(self._tracks):
+            coasted = now_ns - track.timestamp_ns > self._config.coast_s * 1e9
+            if track.side_refuted or (track.misses > self._config.coast_frame_sets and coasted):
+                self._drop(track, now_ns)
+
+    def _agree(self, views: list[HandView], rig: Rig) -> Triangulated | None:
+        """Triangulate what the views saw; None when no two of them agree on a hand."""
+        triangulated = triangulate(observe(views, rig), self._config.robust)
+        if triangulated is None or not plausible_palm(triangulated):
+            return None
+        believed = np.nanmedian(triangulated.residual_px[[v.view for v in views]], axis=1)
+        if np.count_nonzero(believed <= self._config.max_disagreement_px) < 2:
+            return None
+        return triangulated
+
+    def _drop(self, track: Track, now_ns: int) -> None:
+        self._tracks.remove(track)
+        self._shapes[track.side] = track.shape.carried()
+        self._last_lost_ns = now_ns
+
+
+def _frame(frame_set: FrameSet, view: int) -> Frame:
+    frame = frame_set.frames[view]
+    if frame is None:
+        raise ValueError(f"frame set {frame_set.id} has no view {view}; only views that are there are looked at")
+    return frame
+
+
+def _same_place(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Whether two sets of joints lie on one hand: nearer to each other than half a palm."""
+    palm = max(float(np.linalg.norm(a[9] - a[0])), float(np.linalg.norm(b[9] - b[0])))
+    return float(np.median(np.linalg.norm(a - b, axis=1))) < 0.4 * palm
+
+
+def _is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[np.float64]], rig: Rig) -> bool:
+    """Whether the joints that were found for one track lie on another track's hand."""
+    camera = rig.cameras[view.view]
+    found = view.keypoints_px(camera)
+    distances = {
+        other: float(np.nanmean(np.linalg.norm(camera.project(joints) - found, axis=1)))
+        for other, joints in predicted.items()
+    }
+    own = camera.project(predicted[track_id])
+    palm_px = float(np.linalg.norm(own[9] - own[0]))
+    return any(
+        distance < 0.5 * distances[track_id] and distances[track_id] > 0.5 * palm_px
+        for other, distance in distances.items()
+        if other != track_id
+    )
+
+
+def _worse(a: Track, b: Track, predicted: dict[int, NDArray[np.float64]]) -> Track:
+    """Of two tracks on one hand, the one that left its own path to be there."""
+
+    def strayed(track: Track) -> float:
+        joints = predicted.get(track.id)
+        return (
+            np.inf if joints is None else float(np.linalg.norm(joints.mean(axis=0) - track.joints_world.mean(axis=0)))
+        )
+
+    return a if strayed(a) > strayed(b) else b
+
+
+def _hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
+    """Put a track's estimate into the form that leaves the engine."""
+    count = len(rig)
+    keypoints = np.full((count, 21, 2), np.nan)
+    reprojection = np.full(count, np.nan)
+    presence = np.zeros(count)
+    for view in estimate.views:
+        camera = rig.cameras[view.view]
+        keypoints[view.view] = view.keypoints_px(camera)
+        error = np.linalg.norm(camera.project(estimate.joints_world) - keypoints[view.view], axis=1)
+        reprojection[view.view] = float(np.mean(error))
+        presence[view.view] = view.landmarks.presence
+    triangulated = estimate.triangulated
+    used = triangulated.view_weight >= _VIEW_USED_WEIGHT
+    quaternions = quaternion_from_matrix(estimate.fitted.posed.rotations)
+    return HandPose(
+        id=track.id,
+        side=track.side,
+        confidence=float((presence * triangulated.view_weight)[used].mean()) if used.any() else 0.0,
+        joints_world=estimate.joints_world,
+        covariance_mm2=estimate.covariance_m2 * 1e6,
+        pose=estimate.fitted.pose,
+        shape=estimate.fitted.posed.shaped.shape,
+        translation=estimate.fitted.translation,
+        orientations_xyzw=quaternions[_ROTATION_OF_JOINT],
+        posed=estimate.fitted.posed,
+        view_confidence=triangulated.weights * presence[:, None],
+        view_weight=triangulated.view_weight,
+        reprojection_px=reprojection,
+        keypoints_px=keypoints,
+    )

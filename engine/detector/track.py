@@ -1,0 +1,165 @@
+"""One tracked hand: where it is, which side it is, what shape it has, and where it will be next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.detector.views import HandView
+from engine.hand_model.model import HandModel, Side
+from engine.pose_fit import FittedHand, PoseFitter
+from engine.shape_fit import ShapeEstimator
+from engine.smoothing import OneEuroFilter
+from engine.triangulation import Triangulated
+
+_VELOCITY_SHARE = 0.6
+_MAX_SPEED_M_S = 4.0
+_SIDE_LOG_ODDS_LIMIT = 4.0
+_SIDE_REFUTED = -12.0
+_REFIT_ERROR_M = 0.02
+# How far the model's joints are trusted about the measured ones in the answer, metres. The palm is rigid, so the model
+# holds its bones to their lengths; fingers are as the views measured them, except where the views leave them open.
+_PALM_MODEL_ERROR_M = 0.010
+_THUMB_BASE_MODEL_ERROR_M = 0.005
+_FINGER_MODEL_ERROR_M = 0.03
+_ANSWER_MODEL_ERROR_M = np.full((21, 1, 1), _FINGER_MODEL_ERROR_M)
+_ANSWER_MODEL_ERROR_M[[0, 5, 9, 13, 17]] = _PALM_MODEL_ERROR_M
+_ANSWER_MODEL_ERROR_M[1] = _THUMB_BASE_MODEL_ERROR_M
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SideModels:
+    """What is needed to fit one side.
+
+    Args:
+        model: The hand model.
+        fitter: Its fitter.
+    """
+
+    model: HandModel
+    fitter: PoseFitter
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """A track's answer for one frame set.
+
+    Args:
+        joints_world: `(21, 3)`, metres: what was measured, weighed against the model.
+        covariance_m2: `(21, 3, 3)`.
+        fitted: The hand model's fit.
+        triangulated: What the views agreed on.
+        views: The views that saw the hand.
+    """
+
+    joints_world: NDArray[np.float64]
+    covariance_m2: NDArray[np.float64]
+    fitted: FittedHand
+    triangulated: Triangulated
+    views: list[HandView]
+
+
+def side_log_odds(views: list[HandView]) -> float:
+    """Evidence of the views for a right hand, in nats; negative for a left one."""
+    probability = np.clip([view.landmarks.right_probability for view in views], 0.02, 0.98)
+    return float(np.log(probability / (1 - probability)).sum())
+
+
+class Track:
+    """A hand that is followed from frame set to frame set.
+
+    Args:
+        track_id: Its id on the wire.
+        side: Which hand it is; a track never changes side.
+        models: The hand model of that side.
+        shape: What is known of its shape.
+        smoother: Smooths the measured joints, if that is asked for.
+    """
+
+    def __init__(
+        self,
+        track_id: int,
+        side: Side,
+        models: SideModels,
+        shape: ShapeEstimator,
+        smoother: OneEuroFilter | None,
+    ) -> None:
+        self.id = track_id
+        self.side: Side = side
+        self.shape = shape
+        self.estimate: Estimate | None = None
+        self.timestamp_ns = 0
+        self.misses = 0
+        self._models = models
+        self._smoother = smoother
+        self._velocity = np.zeros(3)
+        self._side_evidence = _SIDE_LOG_ODDS_LIMIT
+
+    @property
+    def joints_world(self) -> NDArray[np.float64]:
+        """The joints `(21, 3)` where the hand was last seen, metres."""
+        if self.estimate is None:
+            raise RuntimeError(f"track {self.id} has no estimate yet; update it first")
+        return self.estimate.joints_world
+
+    @property
+    def side_refuted(self) -> bool:
+        """Whether the views have kept on saying that this is the other hand."""
+        return self._side_evidence <= _SIDE_REFUTED
+
+    def predict(self, timestamp_ns: int) -> NDArray[np.float64]:
+        """Where the joints `(21, 3)` will be, by the hand's velocity."""
+        elapsed_s = max(0.0, (timestamp_ns - self.timestamp_ns) * 1e-9)
+        if self.estimate is None:
+            raise RuntimeError(f"track {self.id} has no estimate yet; update it first")
+        # From the model, not from what was measured: the landmark network scales its hand with the crop, so crops that
+        # followed its own answer would drift in size. The model's settled shape holds them.
+        predicted: NDArray[np.float64] = self.estimate.fitted.posed.joints + self._velocity * min(elapsed_s, 0.2)
+        return predicted
+
+    def missed(self) -> None:
+        """Note that no two views saw the hand."""
+        self.misses += 1
+        self._velocity *= 0.5
+
+    def update(self, triangulated: Triangulated, views: list[HandView], timestamp_ns: int) -> Estimate:
+        """Take in what the views saw at a time and fit the hand model to it."""
+        measured = triangulated.joints_world
+        if self._smoother is not None:
+            measured = self._smoother.smooth(measured, timestamp_ns)
+        self.shape.add(triangulated.joints_world)
+        last = self.estimate.fitted if self.estimate is not None else None
+        shaped = self.shape.shaped
+        fitted = self._models.fitter.fit(shaped, measured, triangulated.information, last)
+        if last is not None and fitted.error_m > _REFIT_ERROR_M:
+            afresh = self._models.fitter.fit(shaped, measured, triangulated.information)
+            fitted = min(fitted, afresh, key=lambda hand: hand.error_m)
+        joints, covariance = _weigh(measured, triangulated.information, fitted.posed.joints)
+        if self.estimate is not None and timestamp_ns > self.timestamp_ns:
+            moved = joints.mean(axis=0) - self.estimate.joints_world.mean(axis=0)
+            velocity = moved / ((timestamp_ns - self.timestamp_ns) * 1e-9)
+            speed = float(np.linalg.norm(velocity))
+            velocity *= min(1.0, _MAX_SPEED_M_S / max(speed, 1e-9))
+            self._velocity += _VELOCITY_SHARE * (velocity - self._velocity)
+        evidence = side_log_odds(views)
+        self._side_evidence = min(
+            self._side_evidence + (evidence if self.side == "right" else -evidence), _SIDE_LOG_ODDS_LIMIT
+        )
+        self.timestamp_ns = timestamp_ns
+        self.misses = 0
+        self.estimate = Estimate(joints, covariance, fitted, triangulated, views)
+        return self.estimate
+
+
+def _weigh(
+    measured: NDArray[np.float64],
+    information: NDArray[np.float64],
+    modelled: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Combine measured joints with the model's, each by its covariance: joints `(21, 3)` and covariance in m^2."""
+    precision = information + np.eye(3) / _ANSWER_MODEL_ERROR_M**2
+    covariance = np.linalg.inv(precision)
+    pulled = np.einsum("jik,jk->ji", information, measured) + modelled / _ANSWER_MODEL_ERROR_M[:, 0] ** 2
+    return np.einsum("jik,jk->ji", covariance, pulled), covariance

@@ -1,0 +1,47 @@
+"""Which engine runs: an explicit choice, with its reason when it cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from engine.detector.engine import DetectorConfig, DetectorEngine
+from engine.errors import EngineError
+from engine.hand_model.model import HandModel
+from engine.smoothing import OneEuroConfig
+from engine.types import HandEngine
+
+Backend = Literal["auto", "onnxruntime", "tensorrt", "torch"]
+
+
+def open_engine(
+    model: str = "detector",
+    *,
+    backend: str = "auto",
+    hand_model: Path | None = None,
+    smoothing: bool = False,
+    max_hands: int = 2,
+) -> HandEngine:
+    """Open an engine.
+
+    Args:
+        model: `detector`, the embedded default.
+        backend: What executes it; `auto` takes the best that is there.
+        hand_model: A converted hand model; None is the embedded open hand.
+        smoothing: One-Euro smoothing of the joints.
+        max_hands: So many hands are tracked at once.
+
+    Returns:
+        The engine, ready to run.
+
+    Raises:
+        EngineError: If there is no such engine, or not on that backend.
+    """
+    if backend not in get_args(Backend):
+        raise EngineError(f"backend {backend!r} is not known; use one of {', '.join(get_args(Backend))}")
+    if model != "detector":
+        raise EngineError(f"model {model!r} is not known; this version has: detector")
+    if backend not in ("auto", "onnxruntime"):
+        raise EngineError(f"backend {backend!r} does not run the detector engine; use auto or onnxruntime")
+    config = DetectorConfig(max_hands=max_hands, smoothing=OneEuroConfig() if smoothing else None)
+    return DetectorEngine(HandModel.load(hand_model), config)

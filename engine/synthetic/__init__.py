@@ -1,0 +1,6 @@
+"""Rendered hands before made-up cameras, with the exact truth: no hardware, no footage, no GPU."""
+
+from engine.synthetic.rigs import make_rig
+from engine.synthetic.scene import HandScene, HandTruth
+
+__all__ = ["HandScene", "HandTruth", "make_rig"]
