@@ -1,0 +1,69 @@
+/** From a decoded message to the page's own type: one place that knows the wire format's names. */
+
+/** @typedef {import("./types.js").Hand} Hand */
+/** @typedef {import("./types.js").HandsMessage} HandsMessage */
+
+/**
+ * Read numbers that are either `bin` of little-endian float32 (msgpack) or nested lists (json).
+ *
+ * @param {Uint8Array | any[] | null | undefined} source
+ * @returns {Float32Array | null}
+ */
+export function floats(source) {
+  if (source === null || source === undefined) return null;
+  if (source instanceof Uint8Array) {
+    // The bytes of a message lie at any offset, and a Float32Array only at a multiple of four: read them one by one.
+    const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+    const values = new Float32Array(source.byteLength >> 2);
+    for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true);
+    return values;
+  }
+  return Float32Array.from(source.flat(Infinity));
+}
+
+/**
+ * @param {any} raw A decoded message of type `hands`.
+ * @returns {HandsMessage}
+ */
+export function readHands(raw) {
+  const frameSet = raw.frame_set ?? {};
+  return {
+    seq: Number(raw.seq ?? 0),
+    skewMs: typeof frameSet.skew_ms === "number" ? frameSet.skew_ms : null,
+    views: frameSet.views ?? [],
+    stampsNs: raw.stamps_ns ?? {},
+    calibrationId: raw.calibration_id ?? null,
+    modelId: raw.model_id ?? null,
+    hands: (raw.hands ?? []).map(readHand).filter((/** @type {Hand | null} */ hand) => hand !== null),
+  };
+}
+
+/**
+ * @param {any} raw
+ * @returns {Hand | null} Null if the hand has no joints to draw.
+ */
+function readHand(raw) {
+  const joints = floats(raw.joints);
+  if (joints === null || joints.length === 0) return null;
+  return {
+    id: Number(raw.id ?? 0),
+    side: raw.side === "left" ? "left" : "right",
+    confidence: Number(raw.confidence ?? 0),
+    joints,
+    vertices: floats(raw.vertices),
+    covariance: floats(raw.covariance_mm2),
+    reprojectionPx: new Map(Object.entries(raw.reprojection_px ?? {})),
+  };
+}
+
+/**
+ * Milliseconds from one of the service's stamps to another.
+ *
+ * @param {number | bigint | undefined} fromNs
+ * @param {number | bigint | undefined} toNs
+ * @returns {number | null} Null if either stamp is missing.
+ */
+export function elapsedMs(fromNs, toNs) {
+  if (fromNs === undefined || fromNs === null || toNs === undefined || toNs === null) return null;
+  return Number(BigInt(toNs) - BigInt(fromNs)) / 1e6;
+}
