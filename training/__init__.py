@@ -1,0 +1,1 @@
+"""From recordings and 2D pseudo-labels to weights."""

@@ -1,0 +1,321 @@
+"""One camera as its session sees it: a grabber's process, its ring, and a state with a name."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import socket
+from collections import deque
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from calibration import Camera
+from capture.grabbers import CaptureMode, GrabberInfo
+from capture.rig_config import CameraConfig
+from capture.ring import Lease, RingLayout, RingReader
+from capture.shared_memory import Segment
+from capture.state import CameraState, CameraStateName
+from capture.worker import Ended, Failed, Job, Opened, run_grabber
+
+_SECOND_NS = 1_000_000_000
+OPEN_TIMEOUT_NS = 15 * _SECOND_NS
+_STALL_NS = _SECOND_NS
+_STALL_FRAMES = 5
+_HANG_NS: dict[CaptureMode, int] = {"live": 10 * _SECOND_NS, "lossless": 60 * _SECOND_NS}
+_FIRST_BACKOFF_NS = _SECOND_NS // 2
+_MAX_BACKOFF_NS = 10 * _SECOND_NS
+_STEADY_NS = 10 * _SECOND_NS
+_FPS_WINDOW = 32
+
+
+class CameraProcess:
+    """Starts a grabber's process, follows it, and starts it again when it was lost. Nothing here blocks.
+
+    One thread drives it; `give_back` and `state` may be called from others.
+
+    Args:
+        config: The camera's source.
+        camera: Its calibration.
+        mode: Live (a lost camera is started again) or lossless (it stays down).
+        slots: Frames of its ring.
+        scene: Segment with the pickled scene and its length, for synthetic sources.
+
+    Raises:
+        CaptureError: If the ring's memory cannot be had.
+    """
+
+    def __init__(
+        self, config: CameraConfig, camera: Camera, mode: CaptureMode, slots: int, scene: tuple[Segment, int] | None
+    ) -> None:
+        self.id = config.id
+        self._mode: CaptureMode = mode
+        layout = RingLayout(camera.width, camera.height, slots)
+        self.ring = RingReader(layout, Segment(layout.size, "set a smaller ring_slots in the rig file"))
+        self._scene = scene
+        self._job = Job(config.source, camera, mode, layout, 0 if scene is None else scene[1])
+        self._process: SpawnProcess | None = None
+        self._control: Connection | None = None
+        self._wake: socket.socket | None = None
+        self._info = GrabberInfo(camera.width, camera.height, 0.0, "")
+        self._name: CameraStateName = "starting"
+        self._message = ""
+        self._opened = False
+        self._epoch_ns: int | None = None
+        self._running_since_ns = 0
+        self._frame_ns = 0
+        self._retry_ns: int | None = None
+        self._backoff_ns = _FIRST_BACKOFF_NS
+        self._recent: deque[tuple[int, int]] = deque(maxlen=_FPS_WINDOW)
+
+    @property
+    def name(self) -> CameraStateName:
+        """The state's name."""
+        return self._name
+
+    @property
+    def message(self) -> str:
+        """What is the matter; empty when all is well."""
+        return self._message
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is open, or known not to open."""
+        return self._opened or self._name in ("failed", "ended", "lost")
+
+    @property
+    def over(self) -> bool:
+        """Whether no frame will come any more."""
+        return self._name == "ended" or (self._mode == "lossless" and self._name in ("failed", "lost"))
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        return None if self._process is None else self._process.pid
+
+    def launch(self, now_ns: int) -> None:
+        """Start the grabber's process."""
+        context = multiprocessing.get_context("spawn")
+        self._control, theirs = context.Pipe(duplex=True)
+        self._wake, their_wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self.ring.ask_to_stop(stop=False)
+        scene = None if self._scene is None else self._scene[0]
+        process = context.Process(
+            target=run_grabber,
+            args=(self._job, self.ring.segment, scene, theirs, their_wake),
+            name=f"usthand-{self.id}",
+            daemon=True,
+        )
+        self._opened = False
+        self._retry_ns = None
+        self._running_since_ns = now_ns
+        # Ctrl-C goes to the whole process group: it is the session that ends its grabbers, at their start-up too.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        except OSError as error:
+            self._hang_up()
+            self._fail(now_ns, f"its grabber process cannot be started: {error.strerror}; free memory or processes")
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            theirs.close()
+            their_wake.close()
+        self._process = process
+        self._name = "starting" if not self._message else self._name
+
+    def waitables(self) -> list[Any]:
+        """Return what becomes readable when there is something to do."""
+        sentinel = None if self._process is None else self._process.sentinel
+        return [item for item in (self._control, self._wake, sentinel) if item is not None]
+
+    def go(self, epoch_ns: int) -> None:
+        """Set the instant from which on the rig's sources are laid; an open source starts, now or when it is open."""
+        self._epoch_ns = epoch_ns
+        if self._opened:
+            self._send_epoch()
+
+    def _send_epoch(self) -> None:
+        if self._control is not None and self._epoch_ns is not None:
+            # A process that died meanwhile is noticed by the next poll.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._control.send(self._epoch_ns)
+            self._name, self._message = "streaming", ""
+
+    def poll(self, now_ns: int) -> None:
+        """Hear what the process says, and judge by the clock whether it lives."""
+        self._drain_wake()
+        self._hear(now_ns)
+        if self._process is not None and not self._process.is_alive():
+            self._bury(now_ns)
+        elif self._process is not None and self._name not in ("ended", "failed", "lost"):
+            self._watch(now_ns)
+        elif self._process is not None and self._retry_ns is None and not self.over and not self._opened:
+            self._watch_opening(now_ns)
+        if self._process is None and self._retry_ns is not None and now_ns >= self._retry_ns:
+            self.ring.repair()
+            self.launch(now_ns)
+
+    def _drain_wake(self) -> None:
+        if self._wake is not None:
+            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                self._wake.recv(4096)
+
+    def _hear(self, now_ns: int) -> None:
+        try:
+            while self._control is not None and self._control.poll():
+                match self._control.recv():
+                    case Opened(info):
+                        self._info, self._opened, self._frame_ns = info, True, now_ns
+                        self._send_epoch()
+                    case Ended(message):
+                        self._name, self._message = "ended", message
+                    case Failed(message):
+                        self._fail(now_ns, message)
+        except (EOFError, ConnectionResetError):
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close our ends; the process is gone, or is not listened to any more."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake.close()
+
+    def _watch(self, now_ns: int) -> None:
+        if not self._opened:
+            self._watch_opening(now_ns)
+            return
+        if self._epoch_ns is None:
+            return
+        quiet_ns = now_ns - max(self._frame_ns, self._epoch_ns)
+        silent_ns = now_ns - max(self.ring.beat_ns, self._frame_ns, self._epoch_ns)
+        if silent_ns > _HANG_NS[self._mode]:
+            self._fail(
+                now_ns, f"its driver has not answered for {silent_ns / 1e9:.0f} s; unplug it and plug it in again"
+            )
+        elif self._mode == "live" and quiet_ns > max(_STALL_NS, self._interval_ns * _STALL_FRAMES):
+            self._name = "stalled"
+            self._message = f"no frame for {quiet_ns / 1e9:.1f} s; check the camera's cable and its load"
+
+    def _watch_opening(self, now_ns: int) -> None:
+        if now_ns - self._running_since_ns > OPEN_TIMEOUT_NS:
+            self._fail(
+                now_ns,
+                f"it did not open within {OPEN_TIMEOUT_NS / _SECOND_NS:g} s; check that its device answers",
+            )
+
+    @property
+    def _interval_ns(self) -> int:
+        return round(_SECOND_NS / self._info.fps) if self._info.fps > 0 else 0
+
+    def _fail(self, now_ns: int, message: str) -> None:
+        was_streaming = self._opened and self._epoch_ns is not None
+        if self._name not in ("lost", "failed") or was_streaming:
+            self._name = "lost" if was_streaming else "failed"
+        self._message = message
+        if self._process is not None:
+            self._process.kill()
+        if self._mode == "live" and self._retry_ns is None:
+            if was_streaming and now_ns - self._running_since_ns > _STEADY_NS:
+                self._backoff_ns = _FIRST_BACKOFF_NS
+            self._retry_ns = now_ns + self._backoff_ns
+            self._backoff_ns = min(2 * self._backoff_ns, _MAX_BACKOFF_NS)
+
+    def _bury(self, now_ns: int) -> None:
+        """Take note of a process that is dead, said so or not."""
+        self._hear(now_ns)
+        process, self._process = self._process, None
+        if process is None:
+            return
+        code = process.exitcode
+        process.close()
+        self._hang_up()
+        if self._name != "ended" and (self._retry_ns is None and not self.over):
+            how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+            self._fail(now_ns, f"its grabber process {how}; if that repeats, look at its driver")
+        self._opened = False
+
+    def take(self, now_ns: int) -> list[Lease]:
+        """Take the frames that are ready."""
+        leases = self.ring.take()
+        if leases:
+            self._frame_ns = now_ns
+            self._recent.extend((lease.index, lease.received_ns) for lease in leases)
+            if self._name == "stalled":
+                self._name, self._message = "streaming", ""
+        return leases
+
+    def give_back(self, slot: int) -> None:
+        """Let the grabber have a slot again, and wake it if it may be waiting for one."""
+        self.ring.give_back(slot)
+        wake = self._wake
+        if self._mode == "lossless" and wake is not None:
+            # A full socket wakes it just as well; a closed one is a process that is gone.
+            with contextlib.suppress(OSError):
+                wake.send(b"\0")
+
+    def ask_to_stop(self) -> None:
+        """Ask the process to end after its present frame."""
+        self.ring.ask_to_stop(stop=True)
+        self._retry_ns = None
+        if self._wake is not None:
+            with contextlib.suppress(OSError):
+                self._wake.send(b"\0")
+
+    def sentinel(self) -> int | None:
+        """Return what becomes readable when the process is dead; None if there is no process."""
+        return None if self._process is None else self._process.sentinel
+
+    def kill(self) -> None:
+        """End the process without asking."""
+        if self._process is not None:
+            self._process.kill()
+
+    def reap(self, timeout_s: float) -> bool:
+        """Wait for the process to be gone; False if it is not within that time."""
+        if self._process is not None:
+            self._process.join(timeout_s)
+            if self._process.is_alive():
+                return False
+            self._process.close()
+            self._process = None
+        self._hang_up()
+        return True
+
+    def state(self, now_ns: int, matching_drops: Mapping[str, int], max_skew_ms: float) -> CameraState:
+        """Return the state for people and monitoring."""
+        info, warnings = self._info, self._info.warnings
+        if info.fps * max_skew_ms > 500:
+            warnings += (
+                f"max_skew_ms {max_skew_ms:g} is more than half of the frame interval at {info.fps:g} frames a second: "
+                f"frames of neighbouring instants may be matched; set it below {500 / info.fps:.3g}",
+            )
+        drops: dict[str, int] = {**self.ring.drops, **matching_drops}
+        return CameraState(
+            self.id,
+            self._name,
+            self._message,
+            self._fps(now_ns),
+            self.ring.frames,
+            drops,
+            info.width,
+            info.height,
+            info.description,
+            warnings,
+        )
+
+    def _fps(self, now_ns: int) -> float:
+        recent = tuple(self._recent)
+        if len(recent) < 2 or self._name != "streaming":
+            return 0.0
+        (first, first_ns), (last, last_ns) = recent[0], recent[-1]
+        idle_ns = now_ns - last_ns
+        if last_ns <= first_ns or (self._mode == "live" and idle_ns > 2 * _SECOND_NS + 2 * self._interval_ns):
+            return 0.0
+        return (last - first) * 1e9 / (last_ns - first_ns)

@@ -1,0 +1,101 @@
+"""A rendered camera: films the scene that the session was given."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import Camera
+from capture.errors import CaptureError
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo
+from capture.rig_config import SyntheticSource
+from capture.scene import Scene
+
+_SMOOTHING = 0.3
+_HEADROOM = 1.1
+_MAX_STRIDE = 1 << 10
+
+
+class SyntheticGrabber:
+    """Renders the scene, each camera at the same scene instants.
+
+    A camera that renders more slowly than the scene's rate takes every second instant, or every fourth, and so on:
+    powers of two, so that cameras of differing slowness still meet at common instants. What it leaves out counts as
+    behind.
+
+    Args:
+        source: How long the sequence is.
+        camera: The camera to film with.
+        scene: What to film.
+        mode: `live` renders the instant that is due; `lossless` renders them all, one after the other.
+        clock: The time.
+    """
+
+    def __init__(self, source: SyntheticSource, camera: Camera, scene: Scene, mode: CaptureMode, clock: Clock) -> None:
+        self._camera = camera
+        self._scene = scene
+        self._lossless = mode == "lossless"
+        self._clock = clock
+        self._frames = source.frames
+        self._interval_ns = 0
+        self._epoch_ns = 0
+        self._next = 0
+        self._render_ns = 0.0
+        self._caught_up = False
+
+    @property
+    def ending(self) -> str:
+        """A sequence ends as it is."""
+        return ""
+
+    def open(self) -> GrabberInfo:
+        """Check the scene's rate."""
+        rate_hz = float(self._scene.rate_hz)
+        if not 0 < rate_hz <= 1000:
+            raise CaptureError(f"the scene's rate of {rate_hz:g} Hz is not one; give more than 0 and at most 1000")
+        self._interval_ns = round(1e9 / rate_hz)
+        return GrabberInfo(self._camera.width, self._camera.height, rate_hz, "rendered camera")
+
+    def start(self, epoch_ns: int) -> None:
+        """Take the epoch as the scene's frame 0."""
+        self._epoch_ns = epoch_ns
+
+    @property
+    def stride(self) -> int:
+        """Every how many instants a frame is rendered, from the time that rendering took lately."""
+        load = self._render_ns * _HEADROOM / self._interval_ns
+        return 1 if load <= 1 else min(_MAX_STRIDE, 1 << math.ceil(math.log2(load)))
+
+    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+        """Render the next instant."""
+        index, behind = self._next, 0
+        if not self._lossless:
+            stride = self.stride
+            elapsed_ns = self._clock.now_ns() - self._epoch_ns
+            # The instant whose time has not passed by more than half an interval, on the stride's lattice.
+            earliest = max(index, round(elapsed_ns / self._interval_ns))
+            index = -(-earliest // stride) * stride
+            behind = index - self._next if self._caught_up else 0
+        if self._frames is not None and index >= self._frames:
+            return None
+        timestamp_ns = self._epoch_ns + index * self._interval_ns
+        if not self._lossless and not self._clock.wait_until(timestamp_ns):
+            return None
+        started_ns = self._clock.now_ns()
+        image = self._scene.render(self._camera, index)
+        received_ns = self._clock.now_ns()
+        if image.shape != into.shape or image.dtype != np.uint8:
+            raise CaptureError(
+                f"the scene rendered {image.dtype} of shape {image.shape} for camera {self._camera.id!r}; its "
+                f"calibration asks for uint8 of shape {into.shape}"
+            )
+        np.copyto(into, image)
+        took_ns = received_ns - started_ns
+        self._render_ns = took_ns if not self._caught_up else self._render_ns + _SMOOTHING * (took_ns - self._render_ns)
+        self._next, self._caught_up = index + 1, True
+        return Grab(timestamp_ns, received_ns, index, behind)
+
+    def close(self) -> None:
+        """Nothing stays open."""

@@ -1,0 +1,132 @@
+"""How fast this machine is: the whole way from decode to message, and the stages on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from calibration import Rig
+from engine.types import HandEngine
+from server.dialects import DIALECTS
+from server.encoding import encode_json
+from server.messages import DEFAULT_FIELDS, hands_message
+from server.pipeline import FrameSource
+from server.solved import Solved
+
+_SILENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Times of one stage.
+
+    Args:
+        name: The stage.
+        p50_ms: Median.
+        p95_ms: 95th percentile.
+        p99_ms: 99th percentile.
+    """
+
+    name: str
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """What a run measured.
+
+    Args:
+        rig: The rig's name.
+        views: Cameras.
+        frame_sets: Frame sets that were timed.
+        hands: Hands in them.
+        rate_hz: Frame sets a second, decoding on the other side of the ring while the engine works.
+        stages: Times of each stage, and of the whole frame set.
+    """
+
+    rig: str
+    views: int
+    frame_sets: int
+    hands: int
+    rate_hz: float
+    stages: tuple[StageTimes, ...]
+
+
+def measure(
+    session: FrameSource,
+    engine: HandEngine,
+    rig: Rig,
+    *,
+    warm_up: int = 10,
+    limit: int | None = None,
+    advance: Callable[[str], None],
+) -> BenchResult:
+    """Time every frame set of a lossless session.
+
+    The whole is the time from one message to the next: with the decode on other processes it is less than the sum of a
+    frame set's stages when the machine has processors to spare, and more when it has not.
+
+    Args:
+        session: A lossless session, not started; it is stopped in any case.
+        engine: What answers.
+        rig: The calibration.
+        warm_up: Frame sets that are not counted.
+        limit: Stop after so many counted frame sets.
+        advance: Told about each set.
+
+    Raises:
+        ValueError: If the session ends before a set was counted.
+    """
+    samples: dict[str, list[float]] = {}
+    hands = 0
+    try:
+        session.start()
+        last_s = silent_since_s = time.perf_counter()
+        sequence = 0
+        while limit is None or sequence - warm_up < limit:
+            frame_set = session.next(0.5)
+            if frame_set is None:
+                if session.finished or time.perf_counter() - silent_since_s > _SILENCE_S:
+                    break
+                continue
+            with frame_set:
+                taken_s = time.perf_counter()
+                found = engine.process(frame_set, rig)
+                solved_s = time.perf_counter()
+                solved = Solved(frame_set, rig, found, time.monotonic_ns(), sequence)
+                encode_json(hands_message(solved, engine.card.model_id, DEFAULT_FIELDS, DIALECTS["mano"]))
+            now_s = silent_since_s = time.perf_counter()
+            if sequence >= warm_up:
+                hands += len(found)
+                stages_s = {"wait for frames": taken_s - last_s, "engine": solved_s - taken_s}
+                stages_s |= {f"engine: {name}": seconds for name, seconds in engine.stages_s.items()}
+                stages_s |= {"message": now_s - solved_s, "whole frame set": now_s - last_s}
+                for name, seconds in stages_s.items():
+                    samples.setdefault(name, []).append(seconds * 1e3)
+            last_s = now_s
+            sequence += 1
+            advance(f"{len(found)} hands")
+    finally:
+        session.stop()
+    if not samples:
+        raise ValueError(
+            f"{sequence} frame sets came, fewer than the {warm_up} of the warm-up; give a longer recording"
+        )
+    whole = samples["whole frame set"]
+    return BenchResult(
+        rig=rig.name,
+        views=len(rig),
+        frame_sets=len(whole),
+        hands=hands,
+        rate_hz=1e3 * len(whole) / sum(whole),
+        stages=tuple(
+            StageTimes(name, *(float(np.percentile(values, share)) for share in (50, 95, 99)))
+            for name, values in samples.items()
+        ),
+    )

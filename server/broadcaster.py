@@ -1,0 +1,122 @@
+"""One newest-wins slot a client: a slow or dead client costs nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from server.outgoing import Outgoing
+from server.solved import Solved
+
+MOST_CLIENTS: Final = 64
+
+
+class TooManyClientsError(RuntimeError):
+    """The service serves as many clients as it can."""
+
+
+class Client:
+    """The slot of one client, in the event loop."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self.sent = 0
+        self._slot: Outgoing | None = None
+        self._filled = asyncio.Event()
+
+    def offer(self, outgoing: Outgoing) -> bool:
+        """Put an answer into the slot; an answer that still lies there is lost.
+
+        Returns:
+            Whether one was lost.
+        """
+        lost = self._slot is not None
+        self.dropped += lost
+        self._slot = outgoing
+        self._filled.set()
+        return lost
+
+    async def wait(self) -> None:
+        """Wait until the slot holds an answer."""
+        await self._filled.wait()
+
+    def take(self) -> Outgoing | None:
+        """Empty the slot."""
+        outgoing, self._slot = self._slot, None
+        self._filled.clear()
+        return outgoing
+
+
+class Broadcaster:
+    """Hands each answer from the engine thread to the clients in the event loop.
+
+    Args:
+        model_id: What makes the answers.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        self._model_id = model_id
+        self._clients: set[Client] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._newest: Solved | None = None
+        self.messages_sent = 0
+        self.messages_dropped = 0
+        self.client_timeouts = 0
+
+    @property
+    def client_count(self) -> int:
+        """Clients connected now."""
+        return len(self._clients)
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to hand on answers, in that loop."""
+        self._loop = loop
+
+    def close(self) -> None:
+        """Hand on no more answers."""
+        self._loop = None
+
+    def publish(self, solved: Solved) -> None:
+        """Hand on an answer; called in the engine thread, never blocks, keeps one answer at most for a busy loop."""
+        loop = self._loop
+        with self._lock:
+            waiting = self._newest is not None
+            self._newest = solved
+            if loop is None:
+                self._newest = None
+        if loop is None or waiting:
+            return
+        try:
+            loop.call_soon_threadsafe(self._fan_out)
+        except RuntimeError:
+            # The loop was closed between the two lines above: the service is going down.
+            self._loop = None
+
+    def _fan_out(self) -> None:
+        with self._lock:
+            solved, self._newest = self._newest, None
+        if solved is None or not self._clients:
+            return
+        outgoing = Outgoing(solved, self._model_id)
+        for client in self._clients:
+            self.messages_dropped += client.offer(outgoing)
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Register a client for as long as the block runs.
+
+        Raises:
+            TooManyClientsError: If there are `MOST_CLIENTS` already.
+        """
+        if len(self._clients) >= MOST_CLIENTS:
+            raise TooManyClientsError(f"{MOST_CLIENTS} clients are connected already; close one and try again")
+        client = Client()
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)

@@ -1,0 +1,85 @@
+"""Whether an uploaded calibration fits the running service, and what it would change. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from calibration import CalibrationError, Camera, Rig
+
+
+@dataclass(frozen=True, slots=True)
+class CameraChange:
+    """How one camera differs from before.
+
+    Args:
+        moved_mm: Distance between the optical centres.
+        turned_deg: Angle between the orientations.
+        focal_change_percent: Change of the horizontal focal length.
+    """
+
+    moved_mm: float
+    turned_deg: float
+    focal_change_percent: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Judgement:
+    """An upload that may be used.
+
+    Args:
+        rig: The running cameras in their order, with the new calibration.
+        changes: By camera id.
+        ignored: Cameras of the upload that the service does not run.
+    """
+
+    rig: Rig
+    changes: Mapping[str, CameraChange]
+    ignored: tuple[str, ...]
+
+
+def judge(uploaded: Rig, running: Rig, sizes: Mapping[str, tuple[int, int]]) -> Judgement:
+    """Compare an uploaded calibration with the running cameras.
+
+    Args:
+        uploaded: The upload; each camera in itself is a possible one already.
+        running: The calibration in use.
+        sizes: Width and height of the pictures by camera id, in pixels, as far as they are known.
+
+    Raises:
+        CalibrationError: With reasons per camera if a running camera is missing or has pictures of another size.
+    """
+    by_id = {camera.id: camera for camera in uploaded}
+    reasons: dict[str, list[str]] = {}
+    for old in running:
+        new = by_id.get(old.id)
+        if new is None:
+            reasons[old.id] = [f"is not in the upload, which names {', '.join(by_id)}; name every running camera"]
+            continue
+        width, height = sizes.get(old.id, (old.width, old.height))
+        if (new.width, new.height) != (width, height):
+            reasons[old.id] = [
+                f"the upload is for pictures of {new.width}x{new.height}, the camera gives {width}x{height}; "
+                "calibrate at the size that runs"
+            ]
+    if reasons:
+        raise CalibrationError(reasons)
+    rig = Rig(tuple(by_id[old.id] for old in running), uploaded.name or running.name)
+    return Judgement(
+        rig=rig,
+        changes={old.id: _change(old, by_id[old.id]) for old in running},
+        ignored=tuple(sorted(set(by_id) - set(running.camera_ids))),
+    )
+
+
+def _change(old: Camera, new: Camera) -> CameraChange:
+    turn = new.T_camera_world[:3, :3] @ old.T_camera_world[:3, :3].T
+    axis_angle, _ = cv2.Rodrigues(turn)
+    return CameraChange(
+        moved_mm=round(float(np.linalg.norm(new.center_world - old.center_world)) * 1e3, 3),
+        turned_deg=round(float(np.degrees(np.linalg.norm(axis_angle))), 3),
+        focal_change_percent=round(float(new.K[0, 0] / old.K[0, 0] - 1) * 100, 3),
+    )

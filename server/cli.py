@@ -1,0 +1,76 @@
+"""The command `usthand`: its subcommands, and errors as one line for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from capture.errors import CaptureError
+from engine.errors import EngineError
+from server.commands.bench import bench
+from server.commands.demo import demo
+from server.commands.doctor import doctor
+from server.commands.hand_model import app as hand_model_app
+from server.commands.rig import app as rig_app
+from server.commands.run import run
+from server.commands.serve import serve
+from server.commands.synth import synth
+
+DEBUG_VARIABLE = "USTHAND_DEBUG"
+
+app = typer.Typer(
+    name="usthand",
+    help="Real-time, multi-camera, markerless hand capture.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("usthand"))
+        raise typer.Exit
+
+
+@app.callback()
+def usthand(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Real-time, multi-camera, markerless hand capture."""
+
+
+for command in (demo, serve, run, synth, doctor, bench):
+    app.command()(command)
+app.add_typer(rig_app, name="rig")
+app.add_typer(hand_model_app, name="hand-model")
+
+
+def error_line(error: BaseException) -> str:
+    """Say an error in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error) or type(error).__name__
+    return "error: " + " ".join(text.split())
+
+
+def main() -> None:
+    """Run a command; known errors become one line on stderr and exit status 1."""
+    try:
+        app()
+    except (ValueError, OSError, CaptureError, EngineError) as error:
+        # CalibrationError, RigConfigError and AccessError are ValueErrors, AddressError is an OSError.
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        sys.stderr.write(f"{error_line(error)}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

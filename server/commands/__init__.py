@@ -1,0 +1,1 @@
+"""The commands of `usthand`, one module each."""

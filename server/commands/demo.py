@@ -1,0 +1,50 @@
+"""`usthand demo`: the service on rendered cameras."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+import typer
+
+from server.commands.options import HostOption, InsecureOption, PortOption, SmoothingOption, TokenFileOption
+
+
+def demo(
+    port: PortOption = 8000,
+    views: Annotated[int, typer.Option("--views", min=2, max=8, help="Rendered cameras.")] = 4,
+    hands: Annotated[int, typer.Option("--hands", min=1, max=2, help="Hands in the scene.")] = 2,
+    host: HostOption = "127.0.0.1",
+    insecure: InsecureOption = False,
+    token_file: TokenFileOption = None,
+    smoothing: SmoothingOption = False,
+) -> None:
+    """Start the service on rendered cameras, with the embedded weights; open the address it prints.
+
+    For example:
+
+        usthand demo
+
+        usthand demo --port 8080 --views 6 --hands 1
+    """
+    # Imported here so that `usthand --help` need not load the engine.
+    from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
+    from capture.session import CaptureSession
+    from engine.factory import open_engine
+    from engine.synthetic.rigs import make_rig
+    from engine.synthetic.scene import HandScene
+    from server.commands.serving import run_service, settings
+    from server.commands.sources import SCENE_RATE_HZ, SCENE_SEED
+
+    chosen = settings(host, port, token_file=token_file, insecure=insecure)
+    rig = make_rig(views, SCENE_SEED)
+    config = RigConfig(
+        name="demo", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig)
+    )
+    scene = HandScene(hands=cast(Literal[1, 2], hands), seed=SCENE_SEED, rate_hz=SCENE_RATE_HZ)
+    run_service(
+        chosen,
+        title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",
+        rig=rig,
+        open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
+        open_engine=lambda: open_engine(smoothing=smoothing),
+    )

@@ -1,0 +1,50 @@
+"""`usthand serve`: the service on real sources."""
+
+from __future__ import annotations
+
+from server.commands.options import (
+    BackendOption,
+    HandModelOption,
+    HostOption,
+    InsecureOption,
+    ModelOption,
+    PortOption,
+    RigOption,
+    SmoothingOption,
+    TokenFileOption,
+)
+
+
+def serve(
+    rig: RigOption,
+    model: ModelOption = "detector",
+    backend: BackendOption = "auto",
+    hand_model: HandModelOption = None,
+    port: PortOption = 8000,
+    host: HostOption = "127.0.0.1",
+    insecure: InsecureOption = False,
+    token_file: TokenFileOption = None,
+    smoothing: SmoothingOption = False,
+) -> None:
+    """Start the service on the cameras of a rig file.
+
+    For example:
+
+        usthand serve --rig rig.yaml
+
+        usthand serve --rig rig.yaml --host 0.0.0.0 --token-file token.txt
+    """
+    # Imported here so that `usthand --help` need not load the engine.
+    from engine.factory import open_engine
+    from server.commands.serving import run_service, settings
+    from server.commands.sources import open_rig, open_session
+
+    chosen = settings(host, port, token_file=token_file, insecure=insecure)
+    config, calibrated = open_rig(rig)
+    run_service(
+        chosen,
+        title=f"Serving rig {config.name or rig.name!r} with {len(calibrated)} cameras.",
+        rig=calibrated,
+        open_session=lambda: open_session(config, calibrated, "live"),
+        open_engine=lambda: open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing),
+    )

@@ -1,0 +1,142 @@
+"""The messages of the stream as plain maps; `server.encoding` turns them into bytes.
+
+Arrays stay numpy arrays in these maps, so that each encoding can write them its own way: nested lists of rounded
+numbers in JSON, little-endian float32 in row order in msgpack.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import Rig
+from engine.types import HandPose
+from server.dialects.base import Dialect
+from server.solved import Solved
+
+PROTOCOL_VERSION: Final = 1
+
+FIELDS: Final = ("joints", "mano", "vertices", "covariance", "stats")
+"""What a client may ask for of each hand; id, side and confidence always come."""
+
+DEFAULT_FIELDS: Final = frozenset({"joints", "mano", "covariance", "stats"})
+
+ARRAY_COLUMNS: Final[Mapping[str, int]] = {
+    "joints": 3,
+    "orientations": 4,
+    "vertices": 3,
+    "covariance_mm2": 6,
+    "image_landmarks": 3,
+}
+"""Numbers a row in each two-dimensional array: what a msgpack client needs to cut the rows."""
+
+_UPPER: Final = np.triu_indices(3)
+
+
+def hands_message(
+    solved: Solved,
+    model_id: str,
+    fields: frozenset[str],
+    dialect: Dialect,
+    *,
+    sent_ns: int = 0,
+    vertices_world: Callable[[HandPose], NDArray[np.float64]] = lambda hand: hand.vertices_world,
+) -> dict[str, Any]:
+    """Build the `hands` message of one answer.
+
+    Args:
+        solved: The answer.
+        model_id: What made it.
+        fields: Some of `FIELDS`.
+        dialect: How to say it.
+        sent_ns: The stamp of sending.
+        vertices_world: Gives a hand's mesh; only called when vertices are asked for.
+
+    Returns:
+        The message, arrays as numpy arrays.
+    """
+    frame_set = solved.frame_set
+    return {
+        "type": "hands",
+        "v": PROTOCOL_VERSION,
+        "seq": solved.sequence,
+        "frame_set": {
+            "id": frame_set.id,
+            "skew_ms": round(frame_set.skew_ms, 3),
+            "views": list(frame_set.view_ids),
+        },
+        "stamps_ns": {
+            "exposure": frame_set.timestamp_ns,
+            "received": frame_set.received_ns,
+            "solved": solved.solved_ns,
+            "sent": sent_ns,
+        },
+        "calibration_id": solved.rig.id,
+        "model_id": model_id,
+        "hands": [_hand_map(hand, solved.rig, fields, dialect, vertices_world) for hand in solved.hands],
+    }
+
+
+def hello_message(
+    rig: Rig, model_id: str, dialect: Dialect, *, encoding: str, fields: frozenset[str]
+) -> dict[str, Any]:
+    """Build the message that opens a stream."""
+    return {
+        "type": "hello",
+        "v": PROTOCOL_VERSION,
+        "format": encoding,
+        "fields": [name for name in FIELDS if name in fields],
+        **skeleton_map(dialect, rig),
+        "array_columns": dict(ARRAY_COLUMNS),
+        "model_id": model_id,
+        "calibration_id": rig.id,
+        "server_ns": time.monotonic_ns(),
+    }
+
+
+def skeleton_map(dialect: Dialect, rig: Rig) -> dict[str, Any]:
+    """Describe a dialect's joints, units and axes."""
+    skeleton = dialect.skeleton(rig)
+    return {
+        "dialect": skeleton.dialect,
+        "units": skeleton.units,
+        "axes": skeleton.axes,
+        "joint_names": list(skeleton.joint_names),
+        "parents": list(skeleton.parents),
+    }
+
+
+def _hand_map(
+    hand: HandPose,
+    rig: Rig,
+    fields: frozenset[str],
+    dialect: Dialect,
+    vertices_world: Callable[[HandPose], NDArray[np.float64]],
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"id": hand.id, "side": hand.side, "confidence": round(float(hand.confidence), 4)}
+    said = dialect.hand(hand, rig) if fields & {"joints", "covariance"} else None
+    if said is not None and "joints" in fields:
+        result |= {"joints": said.joints, "orientations": said.orientations_xyzw, **said.extra}
+    if "mano" in fields:
+        result["mano"] = {"pose": hand.pose, "shape": hand.shape, "translation": hand.translation}
+    if "vertices" in fields:
+        result["vertices"] = dialect.points(vertices_world(hand), hand, rig)
+    if said is not None and "covariance" in fields:
+        result["covariance_mm2"] = said.covariance_mm2[:, *_UPPER]
+    if "stats" in fields:
+        result["reprojection_px"] = _by_view(rig, hand.reprojection_px)
+        result["view_weight"] = _by_view(rig, hand.view_weight)
+    return result
+
+
+def _by_view(rig: Rig, values: NDArray[np.float64]) -> dict[str, float]:
+    """Name the values by their cameras, leaving out views that have none."""
+    return {
+        camera_id: round(float(value), 3)
+        for camera_id, value in zip(rig.camera_ids, values, strict=True)
+        if np.isfinite(value)
+    }

@@ -1,0 +1,59 @@
+"""The address to listen on: taken before anything else is started."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from server.websocket_protocol import SOCKET_BUFFER_BYTES
+
+
+class AddressError(OSError):
+    """The address cannot be listened on; the text says what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen.
+
+    Args:
+        host: Address or name.
+        port: 0 takes a free one.
+
+    Raises:
+        AddressError: If the address is taken, foreign or not allowed.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, OverflowError) as error:
+        raise AddressError(f"host {host!r}, port {port}: not an address ({error}); give --host and --port") from error
+    # A name such as localhost has several addresses; the one that everything understands comes first.
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+        listener.bind(address)
+        listener.listen(64)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise AddressError(_explain(host, port, error)) from error
+    return listener
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    """Return the address to open in a browser on this machine."""
+    port = listener.getsockname()[1]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}/"
+
+
+def _explain(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; stop what uses it or give another --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} is not allowed for this user; give a --port above 1023"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; give another --host"
+    return f"host {host}, port {port}: {error.strerror}"

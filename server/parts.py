@@ -1,0 +1,43 @@
+"""The running parts that the routes share, held by the application's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from server.broadcaster import Broadcaster
+from server.calibration_service import CalibrationService
+from server.pipeline import Pipeline
+from server.previews import Previews
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Parts:
+    """What runs.
+
+    Args:
+        pipeline: Cameras and engine.
+        broadcaster: The clients of the stream.
+        previews: Pictures.
+        calibration: The running calibration and its versions.
+        metrics: What is scraped.
+    """
+
+    pipeline: Pipeline
+    broadcaster: Broadcaster
+    previews: Previews
+    calibration: CalibrationService
+    metrics: CollectorRegistry
+
+
+def parts_of(request: Request) -> Parts:
+    """Find the parts of the application that a request came to."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+Running = Annotated[Parts, Depends(parts_of)]
+"""Gives a route the running parts."""

@@ -1,0 +1,290 @@
+"""The thread that takes the newest frame set, asks the engine, and publishes the answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from calibration import Rig
+from capture.frames import FrameSet
+from engine.types import HandEngine
+from server.solved import Shelf, Solved
+from server.window import SlidingWindow, WindowStats
+
+_log = logging.getLogger("usthand.pipeline")
+
+_POLL_S = 0.1
+_RETRY_S = 0.5
+_QUIET_NS = 1_000_000_000
+
+STARTING = "starting"
+WAITING = "waiting for frames"
+RUNNING = "running"
+FINISHED = "finished"
+STOPPED = "stopped"
+_FAILED = "failed"
+
+
+class CameraStatus(Protocol):
+    """One camera, as the capture session tells it."""
+
+    @property
+    def id(self) -> str:
+        """The camera's name in the rig."""
+
+    @property
+    def state(self) -> str:
+        """A named state."""
+
+    @property
+    def message(self) -> str:
+        """The state in words, with what to do where something is wrong."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, measured."""
+
+    @property
+    def frames(self) -> int:
+        """Frames so far."""
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """Frames that went missing, by cause."""
+
+    @property
+    def width(self) -> int:
+        """Image width in pixels; 0 while unknown."""
+
+    @property
+    def height(self) -> int:
+        """Image height in pixels; 0 while unknown."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Settings that the camera did not take."""
+
+
+class FrameSource(Protocol):
+    """Where frame sets come from: a capture session, live or replayed."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no further frame set will come."""
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """Whole frame sets that nobody got, by cause."""
+
+    def start(self) -> None:
+        """Open the cameras."""
+
+    def next(self, timeout_s: float) -> FrameSet | None:
+        """Return the next frame set, or None if none came in time."""
+
+    def states(self) -> Sequence[CameraStatus]:
+        """Tell how each camera is, in the rig's order."""
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close the cameras, within that time."""
+
+
+class Pipeline:
+    """Owns the engine thread and what it last published.
+
+    Args:
+        session: A started capture session; whoever started it stops it.
+        engine: The engine; the pipeline closes it.
+        rig: The calibration to begin with.
+    """
+
+    def __init__(self, session: FrameSource, engine: HandEngine, rig: Rig) -> None:
+        self.session = session
+        self.engine = engine
+        self._rig = rig
+        self._shelf = Shelf()
+        self._latest: Solved | None = None
+        self._window = SlidingWindow()
+        self._listeners: list[Callable[[Solved], None]] = []
+        self._lock = threading.Lock()
+        self._pending: tuple[Rig, Future[Rig]] | None = None
+        self._state = STARTING
+        self._errors: dict[str, int] = {}
+        self._logged: set[str] = set()
+        self._solved_count = 0
+        self._last_set_ns = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="usthand-engine", daemon=True)
+
+    @property
+    def rig(self) -> Rig:
+        """The calibration that the next frame set will be solved with."""
+        return self._rig
+
+    @property
+    def state(self) -> str:
+        """The engine's state: starting, waiting for frames, running, finished, stopped or `failed: why`."""
+        return self._state
+
+    @property
+    def latest(self) -> Solved | None:
+        """The newest answer, without a claim on its pixels."""
+        return self._latest
+
+    @property
+    def solved_count(self) -> int:
+        """Frame sets answered so far."""
+        return self._solved_count
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """Exceptions so far, by their type; each cost one frame set."""
+        with self._lock:
+            return dict(self._errors)
+
+    def stats(self) -> WindowStats:
+        """Rate and latency of the last seconds."""
+        return self._window.stats()
+
+    def borrow(self) -> AbstractContextManager[Solved | None]:
+        """Lend the newest answer with its pixels; hold it briefly, it keeps ring memory from being reused."""
+        return self._shelf.borrow()
+
+    def subscribe(self, listener: Callable[[Solved], None]) -> Callable[[], None]:
+        """Call a function with each answer, in the engine thread; it must not block.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def request_rig(self, rig: Rig) -> Future[Rig]:
+        """Ask for another calibration, to be taken up between two frame sets.
+
+        Args:
+            rig: The new calibration, its cameras in the order of the running one.
+
+        Returns:
+            Done once the rig is in use; cancelled if a later request came first.
+
+        Raises:
+            ValueError: If its cameras are not the running ones in their order.
+        """
+        if rig.camera_ids != self._rig.camera_ids:
+            raise ValueError(
+                f"the new calibration is of {', '.join(rig.camera_ids)}; the service runs "
+                f"{', '.join(self._rig.camera_ids)}, in this order"
+            )
+        done: Future[Rig] = Future()
+        with self._lock:
+            replaced, self._pending = self._pending, (rig, done)
+        if replaced is not None:
+            replaced[1].cancel()
+        return done
+
+    def start(self) -> None:
+        """Start the engine thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 3.0) -> bool:
+        """End the engine thread and let go of the last frame set.
+
+        Returns:
+            Whether the thread ended in time; if not, it is left to die with the process.
+        """
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.warning("the engine did not end its frame set within %.1f s; leaving without it", timeout_s)
+            return False
+        self._state = STOPPED
+        self._shelf.put(None)
+        self.engine.close()
+        return True
+
+    def _run(self) -> None:
+        self._state = WAITING
+        while not self._stopping.is_set():
+            try:
+                frame_set = self.session.next(_POLL_S)
+            except Exception as error:  # noqa: BLE001 - whatever capture does, the service stays up and says so
+                self._note_error(error)
+                self._stopping.wait(_RETRY_S)
+                frame_set = None
+            self._apply_pending_rig()
+            if frame_set is None:
+                self._rest()
+            else:
+                self._solve(frame_set)
+
+    def _rest(self) -> None:
+        if self.session.finished:
+            self._state = FINISHED
+            self._stopping.wait(_POLL_S)
+        elif self._state == RUNNING and time.monotonic_ns() - self._last_set_ns > _QUIET_NS:
+            self._state = WAITING
+
+    def _apply_pending_rig(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, None
+            if pending is None or not pending[1].set_running_or_notify_cancel():
+                return
+            rig, done = pending
+            self._rig = rig
+        done.set_result(rig)
+
+    def _solve(self, frame_set: FrameSet) -> None:
+        rig = self._rig
+        self._last_set_ns = time.monotonic_ns()
+        try:
+            exposure_ns = frame_set.timestamp_ns
+            hands = self.engine.process(frame_set, rig)
+        except Exception as error:  # noqa: BLE001 - one frame set is lost, not the service
+            frame_set.release()
+            self._note_error(error)
+            self._reset_engine()
+            return
+        solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count)
+        self._solved_count += 1
+        self._window.add(exposure_ns, solved.solved_ns)
+        self._latest = solved
+        self._shelf.put(solved)
+        self._state = RUNNING
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            try:
+                listener(solved)
+            except Exception as error:  # noqa: BLE001 - one listener's fault is not the others'
+                self._note_error(error)
+
+    def _reset_engine(self) -> None:
+        try:
+            self.engine.reset()
+        except Exception as error:  # noqa: BLE001 - the next frame set shows whether the engine still works
+            self._note_error(error)
+
+    def _note_error(self, error: Exception) -> None:
+        kind = type(error).__name__
+        self._state = f"{_FAILED}: {kind}: {error}"
+        with self._lock:
+            self._errors[kind] = self._errors.get(kind, 0) + 1
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        signature = f"{kind} {where.filename}:{where.lineno}"
+        if signature not in self._logged:
+            self._logged.add(signature)
+            _log.error("%s: %s (logged once; further ones are counted)", kind, error, exc_info=error)

@@ -1,0 +1,64 @@
+"""The cameras: how they are and what they see."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Response
+
+from calibration.files import calibration_to_dict
+from server.encoding import plain
+from server.parts import Running
+from server.previews import NARROWEST, WIDEST, NoPictureError, PreviewRequest
+
+router = APIRouter(tags=["cameras"])
+
+
+@router.get("/cameras")
+def cameras(parts: Running) -> dict[str, Any]:
+    """Give each camera's state, rate, drops by cause and calibration."""
+    calibrated = {camera["id"]: camera for camera in calibration_to_dict(parts.pipeline.rig)["cameras"]}
+    return {
+        "cameras": [
+            {
+                "id": camera.id,
+                "state": camera.state,
+                "message": camera.message,
+                "width": camera.width,
+                "height": camera.height,
+                "fps": plain(round(float(camera.fps), 2)),
+                "frames": camera.frames,
+                "drops": dict(camera.drops),
+                "warnings": list(camera.warnings),
+                "calibration": {
+                    name: calibrated[camera.id][name] for name in ("model", "K", "distortion", "T_camera_world")
+                },
+            }
+            for camera in parts.pipeline.session.states()
+        ]
+    }
+
+
+@router.get(
+    "/cameras/{camera_id}/preview.jpg",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "No such camera."}},
+)
+async def preview(
+    parts: Running,
+    camera_id: str,
+    overlay: Annotated[bool, Query(description="Draw the hands on the picture.")] = False,
+    width: Annotated[
+        int | None, Query(ge=NARROWEST, le=WIDEST, description="Of the picture in pixels; the camera's at most.")
+    ] = None,
+) -> Response:
+    """Give the newest picture of a camera as JPEG; 503 with the reason while there is none."""
+    ids = parts.pipeline.rig.camera_ids
+    if camera_id not in ids:
+        raise HTTPException(404, f"there is no camera {camera_id[:80]!r}; there are {', '.join(ids)}")
+    try:
+        picture = await parts.previews.preview(PreviewRequest(camera_id, overlay, width))
+    except NoPictureError as error:
+        raise HTTPException(503, str(error), headers={"retry-after": "1"}) from None
+    headers = {"cache-control": "no-store", "x-usthand-sequence": str(picture.sequence)}
+    return Response(picture.jpeg, media_type="image/jpeg", headers=headers)

@@ -1,0 +1,38 @@
+"""The pages: viewer and API documentation. Everything they load comes from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, HTMLResponse
+
+VIEWER_FOLDER: Final = Path(__file__).parents[1] / "viewer"
+_DOCS_PAGE: Final = Path(__file__).parents[1] / "docs_page.html"
+
+PAGE_HEADERS: Final = {
+    "cache-control": "no-cache",
+    # Holds pages to what they promise: no request leaves the machine that serves them.
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' blob: data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/", response_class=HTMLResponse)
+def viewer() -> FileResponse:
+    """Give the viewer."""
+    return FileResponse(VIEWER_FOLDER / "index.html", media_type="text/html", headers=PAGE_HEADERS)
+
+
+@router.get("/docs", response_class=HTMLResponse)
+def docs() -> FileResponse:
+    """Give a page that lists the API."""
+    return FileResponse(_DOCS_PAGE, media_type="text/html", headers=PAGE_HEADERS)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import threading
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+from calibration import CalibrationError, Rig
+from calibration.files import calibration_to_dict, parse_calibration
+from server.calibration_history import MOST_VERSIONS, History
+from server.calibration_judge import judge
+
+ROUTE = "/api/v1/calibration"
+
+
+@pytest.fixture
+def document(rig):
+    """The running calibration, with the first camera moved by 10 mm."""
+    content = calibration_to_dict(rig)
+    content["cameras"][0]["T_camera_world"][0][3] += 0.01
+    return content
+
+
+def rig_id(document):
+    return parse_calibration(json.dumps(document).encode()).id
+
+
+def put(client, document, query=""):
+    content = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return client.put(ROUTE + query, content=content)
+
+
+def broken(document, change):
+    content = deepcopy(document)
+    change(content)
+    return content
+
+
+BAD = {
+    "a camera missing": (lambda c: c["cameras"].pop(1), "cam1", "name every running camera"),
+    "another name": (lambda c: c["cameras"][1].update(id="left"), "cam1", "name every running camera"),
+    "an insane K": (lambda c: c["cameras"][2]["K"][0].__setitem__(0, -5), "cam2", "focal length"),
+    "K of another size": (lambda c: c["cameras"][2].update(K=[[1, 0], [0, 1]]), "cam2", "K"),
+    "no rotation": (lambda c: c["cameras"][0]["T_camera_world"][0].__setitem__(0, 9), "cam0", "rotation"),
+    "a mirror": (
+        lambda c: c["cameras"][0].update(T_camera_world=np.diag([1.0, 1, -1, 1]).tolist()),
+        "cam0",
+        "rotation",
+    ),
+    "another size": (lambda c: c["cameras"][1].update(width=640), "cam1", "640x240"),
+    "an unknown model": (lambda c: c["cameras"][1].update(model="magic"), "cam1", "magic"),
+    "another schema": (lambda c: c.update(schema="else/1"), "", "schema"),
+}
+
+
+@pytest.mark.parametrize(("change", "camera", "why"), BAD.values(), ids=BAD)
+def test_a_bad_upload_is_refused_with_reasons_and_the_running_one_stays(client, running, document, change, camera, why):
+    before = running.pipeline.rig
+    answer = put(client, broken(document, change))
+    assert answer.status_code == 422
+    content = answer.json()
+    assert content["accepted"] is False
+    assert any(why in reason for reason in content["reasons"][camera]), content
+    assert content["running_calibration_id"] == before.id
+    assert running.pipeline.rig is before
+    assert len(client.get(f"{ROUTE}/history").json()["versions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04N.", b"not json", b"[" * 100_000, b'{"cameras":' * 5000, b"null", b"\xff\xfe"]
+)
+def test_junk_is_refused(client, running, content):
+    answer = put(client, content)
+    assert answer.status_code == 422
+    assert answer.json()["reasons"][""]
+    assert running.pipeline.errors == {}
+
+
+def test_every_reason_is_given_at_once(client, document):
+    document["cameras"][0]["K"][0][0] = -1
+    document["cameras"][2]["T_camera_world"][0][0] = 7
+    assert set(put(client, document).json()["reasons"]) == {"cam0", "cam2"}
+
+
+def test_an_upload_is_bounded_in_size(client, running):
+    before = running.pipeline.rig
+    assert put(client, b" " * (1 << 20) + b"{}").status_code == 413
+    assert running.pipeline.rig is before
+
+
+def test_an_unknown_format_is_refused(client, document):
+    answer = put(client, document, "?format=stone-tablet")
+    assert answer.status_code == 422
+    assert "stone-tablet" in answer.json()["detail"]
+
+
+def test_a_dry_run_judges_and_leaves_all_as_it_is(client, running, document):
+    before = running.pipeline.rig
+    content = put(client, document, "?dry_run=1").json()
+    assert (content["accepted"], content["dry_run"], content["version"]) == (True, True, None)
+    assert content["changes"]["cam0"]["moved_mm"] == pytest.approx(10, abs=0.01)
+    assert content["changes"]["cam1"] == {"moved_mm": 0, "turned_deg": 0, "focal_change_percent": 0}
+    assert content["calibration_id"] == rig_id(document)
+    assert running.pipeline.rig is before
+
+
+def test_an_accepted_upload_is_swapped_in_between_two_frame_sets(client, running, document):
+    old, new = running.rig.id, rig_id(document)
+    with connect(running.stream_url()) as stream:
+        assert json.loads(stream.recv(5))["calibration_id"] == old
+        answer = put(client, document)
+        assert answer.status_code == 200
+        assert answer.json()["running_calibration_id"] == new
+        ids = {}
+        while new not in ids.values():
+            message = json.loads(stream.recv(5))
+            ids[message["frame_set"]["id"]] = message["calibration_id"]
+        for _ in range(5):
+            message = json.loads(stream.recv(5))
+            ids[message["frame_set"]["id"]] = message["calibration_id"]
+    # The engine was given, set by set, the calibration that the message names, and it changed once.
+    given = running.engine.rig_ids
+    assert [given[number] for number in ids] == list(ids.values())
+    assert given == sorted(given, key=[old, new].index)
+    assert client.get(ROUTE).json()["id"] == new
+    assert client.get("/readyz").json()["calibration"] == {"id": new}
+
+
+def test_cameras_beyond_those_that_run_are_ignored_and_the_order_is_ours(client, running, document):
+    document["cameras"].append({**document["cameras"][0], "id": "spare"})
+    document["cameras"].reverse()
+    content = put(client, document).json()
+    assert content["ignored"] == ["spare"]
+    assert running.pipeline.rig.camera_ids == running.rig.camera_ids
+
+
+def test_rollback_goes_back_step_by_step_and_by_number(client, running, document):
+    first = running.rig.id
+    second = put(client, document).json()["calibration_id"]
+    document["cameras"][1]["T_camera_world"][1][3] += 0.02
+    third = put(client, document).json()["calibration_id"]
+    assert client.post(f"{ROUTE}/rollback").json()["calibration_id"] == second
+    assert running.pipeline.rig.id == second
+    assert client.post(f"{ROUTE}/rollback").json()["calibration_id"] == first
+    at_the_start = client.post(f"{ROUTE}/rollback")
+    assert at_the_start.status_code == 409
+    assert "first one" in at_the_start.json()["detail"]
+    assert client.post(f"{ROUTE}/rollback?version=3").json()["calibration_id"] == third
+    missing = client.post(f"{ROUTE}/rollback?version=9")
+    assert missing.status_code == 404
+    assert "1, 2, 3" in missing.json()["detail"]
+    versions = client.get(f"{ROUTE}/history").json()["versions"]
+    assert [v["source"] for v in versions] == ["start", "upload", "upload"]
+    assert [v["running"] for v in versions] == [False, False, True]
+    assert [v["replaced"] for v in versions] == [None, 1, 2]
+
+
+def test_a_swap_that_the_engine_does_not_take_up_is_said_so_and_never_happens(client, running, document, eventually):
+    running.app.state.parts.calibration._swap_timeout_s = 0.1
+    running.engine.gate.clear()
+    given = running.session.given
+    eventually(lambda: running.session.given > given or threading.Event().wait(0.05) is False)
+    answer = put(client, document)
+    assert answer.status_code == 503
+    running.engine.gate.set()
+    count = running.pipeline.solved_count
+    eventually(lambda: running.pipeline.solved_count > count + 3)
+    assert running.pipeline.rig is running.rig
+    assert len(client.get(f"{ROUTE}/history").json()["versions"]) == 1
+
+
+def test_what_is_read_can_be_uploaded_again(client, running):
+    assert put(client, client.get(ROUTE).json()).json()["calibration_id"] == running.rig.id
+
+
+def test_the_pictures_size_counts_not_the_old_calibrations(rig):
+    with pytest.raises(CalibrationError) as refused:
+        judge(rig, rig, {"cam0": (1920, 1080)})
+    assert list(refused.value.reasons) == ["cam0"]
+    assert "1920x1080" in str(refused.value)
+
+
+def test_the_history_is_bounded_and_keeps_the_first(rig):
+    history = History(rig)
+    for i in range(2 * MOST_VERSIONS):
+        history.add(Rig(rig.cameras, str(i)), "upload")
+    assert len(history.versions) == MOST_VERSIONS
+    assert history.versions[0].source == "start"
+    assert history.running.number == 2 * MOST_VERSIONS + 1

@@ -1,0 +1,176 @@
+"""The commands as people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from calibration.files import save_calibration
+from engine.errors import EngineError
+from server import cli
+
+COMMANDS = ("demo", "serve", "run", "synth", "rig", "doctor", "bench", "hand-model")
+
+
+@dataclass
+class Answer:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def usthand(monkeypatch, capfd):
+    """Run a command through the entry point itself, in this process."""
+    for name in [name for name in os.environ if name.startswith("USTHAND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["usthand", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return Answer(code if isinstance(code, int) else 0, *capfd.readouterr())
+
+    return run
+
+
+def assert_one_clear_line(result, *named):
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for text in named:
+        assert text in result.stderr
+
+
+@pytest.fixture
+def rig_file(tmp_path, rig):
+    """Two cameras with five blank pictures each."""
+    pair = rig.subset(("cam0", "cam1"))
+    save_calibration(pair, tmp_path / "calibration.json")
+    for camera in pair:
+        folder = tmp_path / camera.id
+        folder.mkdir()
+        for i in range(5):
+            cv2.imwrite(str(folder / f"{i}.png"), np.full((camera.height, camera.width, 3), 90, np.uint8))
+    sources = "".join(
+        f"  - id: {camera.id}\n    source: {{type: images, path: {camera.id}, fps: 30}}\n" for camera in pair
+    )
+    path = tmp_path / "rig.yaml"
+    path.write_text(f"name: pair\ncameras:\n{sources}calibration: calibration.json\n", encoding="utf-8")
+    return path
+
+
+def test_help_names_every_command_and_its_examples(usthand):
+    answer = usthand("--help")
+    assert answer.returncode == 0
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}\b", answer.stdout), command
+    assert "usthand run --rig rig.yaml --out poses.jsonl" in usthand("run", "--help").stdout
+
+
+def test_a_missing_rig_file(tmp_path, usthand):
+    for command in (["serve"], ["run", "--out", tmp_path / "out.jsonl"]):
+        assert_one_clear_line(usthand(*command, "--rig", tmp_path / "none.yaml"), "none.yaml")
+
+
+def test_an_unknown_key_and_a_broken_calibration(rig_file, usthand):
+    text = rig_file.read_text(encoding="utf-8")
+    rig_file.write_text(f"{text}max_skw_ms: 3\n", encoding="utf-8")
+    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), "max_skw_ms")
+    rig_file.write_text(text, encoding="utf-8")
+    rig_file.with_name("calibration.json").write_text("{}", encoding="utf-8")
+    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0))
+
+
+def test_a_port_in_use_and_an_open_bind_are_refused(usthand):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_one_clear_line(usthand("demo", "--port", port), str(port), "in use")
+    assert_one_clear_line(usthand("demo", "--host", "0.0.0.0"), "--insecure", "USTHAND_TOKEN")  # noqa: S104
+
+
+def test_an_unknown_model_is_refused_and_debugging_shows_where(rig_file, tmp_path, usthand, monkeypatch):
+    command = ("run", "--rig", rig_file, "--out", tmp_path / "out.jsonl", "--model", "psychic")
+    assert_one_clear_line(usthand(*command), "psychic")
+    monkeypatch.setenv("USTHAND_DEBUG", "1")
+    with pytest.raises(EngineError, match="psychic"):
+        usthand(*command)
+
+
+def test_wrong_usage_exits_with_2(usthand):
+    assert usthand("serve").returncode == 2
+    assert usthand("dance").returncode == 2
+    assert usthand("demo", "--port", "70000").returncode == 2
+
+
+def test_run_answers_every_frame_set(rig_file, tmp_path, usthand):
+    out = tmp_path / "poses.jsonl"
+    answer = usthand("run", "--rig", rig_file, "--out", out)
+    assert answer.returncode == 0, answer.stderr
+    assert "5 frame sets, 0 hands" in answer.stderr
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["frame_set"]["id"] for line in lines] == list(range(5))
+
+
+def children_of(pid):
+    """Processes below one, by the kernel's own account."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def is_running(pid):
+    """Whether a process still runs; one that only waits for its new parent to take note of its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_demo_serves_and_ctrl_c_ends_it_with_all_its_processes():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.cli", "demo", "--port", "0", "--views", "2", "--hands", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = None
+        while url is None:
+            line = process.stderr.readline()
+            assert line, "it ended before it served"
+            match = re.search(r"Viewer: (http://\S+)", line)
+            url = match and match[1]
+        assert httpx.get(f"{url}healthz").json() == {"status": "ok"}
+        children = children_of(process.pid)
+        assert children
+        start_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert time.monotonic() - start_s < 5.5
+        assert "Traceback" not in process.stderr.read()
+        deadline_s = time.monotonic() + 2
+        while any(map(is_running, children)):
+            assert time.monotonic() < deadline_s, "a process was left behind"
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import re
+
+ELSEWHERE = re.compile(r"(?:src|href|url|import|from|fetch)\s*[=(]?\s*[\"'(]\s*(?:https?:)?//", re.IGNORECASE)
+
+
+def test_no_page_loads_anything_from_elsewhere(client):
+    for path in ("/", "/docs"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        assert not ELSEWHERE.search(page.text), path
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_docs_page_shows_what_openapi_lists(client):
+    assert "openapi.json" in client.get("/docs").text
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/healthz", "/readyz", "/metrics", "/api/v1/hands/latest", "/api/v1/skeleton", "/api/v1/cameras",
+        "/api/v1/cameras/{camera_id}/preview.jpg", "/api/v1/calibration", "/api/v1/calibration/history",
+        "/api/v1/calibration/rollback", "/api/v1/engine", "/api/v1/stats",
+    }  # fmt: skip
+    for path, methods in paths.items():
+        for method, route in methods.items():
+            assert route.get("description"), (method, path)
+
+
+def test_what_the_viewer_links_to_is_served(client):
+    page = client.get("/").text
+    links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert links
+    for link in links:
+        assert client.get(f"/{link.lstrip('./')}").status_code == 200, link
+
+
+def test_nothing_outside_the_viewers_folder_is_served(client):
+    for path in ("/viewer/../app.py", "/viewer/%2e%2e/app.py", "/viewer/..%2fapp.py"):
+        assert client.get(path).status_code == 404
+
+
+def test_the_frameworks_own_pages_are_off(client):
+    assert client.get("/redoc").status_code == 404
+    assert client.get("/docs/oauth2-redirect").status_code == 404

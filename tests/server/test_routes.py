@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+
+def test_health_and_readiness_name_every_state(client, running, eventually):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    content = ready.json()
+    assert content["ready"] is True
+    assert content["cameras"]["cam1"] == {"state": "streaming", "message": ""}
+    assert content["engine"] == {"state": "running", "message": ""}
+    assert content["calibration"] == {"id": running.rig.id}
+    running.engine.error = ValueError("broken weights")
+    eventually(lambda: running.pipeline.state.startswith("failed"))
+    failed = client.get("/readyz")
+    assert failed.status_code == 503
+    assert failed.json()["engine"] == {"state": "failed", "message": "ValueError: broken weights"}
+    assert client.get("/healthz").status_code == 200
+
+
+def test_latest_hands(client):
+    answer = client.get("/api/v1/hands/latest")
+    message = json.loads(answer.text, parse_constant=pytest.fail)
+    assert message["type"] == "hands"
+    assert len(message["hands"]) == 2
+    assert message["stamps_ns"]["sent"] <= time.monotonic_ns()
+    said = client.get("/api/v1/hands/latest?dialect=mediapipe&fields=joints").json()["hands"][0]
+    assert "image_landmarks" in said
+    assert "mano" not in said
+    for query, named in (("dialect=x", "mediapipe"), ("fields=x", "covariance")):
+        refused = client.get(f"/api/v1/hands/latest?{query}")
+        assert refused.status_code == 422
+        assert named in refused.json()["detail"]
+
+
+def test_latest_hands_are_never_stale(client, running, eventually):
+    running.session.paused.set()
+    eventually(lambda: client.get("/api/v1/hands/latest").json()["hands"] == [])
+
+
+def test_latest_hands_before_the_first_answer(serving, session, engine, rig):
+    import httpx
+
+    session.paused.set()
+    with serving(session, engine, rig) as running:
+        answer = httpx.get(f"{running.url}/api/v1/hands/latest")
+        assert answer.status_code == 503
+        assert "waiting for frames" in answer.json()["detail"]
+        picture = httpx.get(f"{running.url}/api/v1/cameras/cam0/preview.jpg")
+        assert picture.status_code == 503
+        assert "no picture yet (streaming)" in picture.json()["detail"]
+
+
+def test_the_skeleton_has_joints_and_faces(client, running):
+    content = client.get("/api/v1/skeleton?dialect=mediapipe").json()
+    assert content["dialect"] == "mediapipe"
+    assert len(content["joint_names"]) == len(content["parents"]) == 21
+    mesh = content["mesh"]
+    assert mesh["hand_model"] == "open-hand"
+    for side in ("left", "right"):
+        assert mesh["faces"][side] == running.engine.hand_model(side).faces.tolist()
+        assert np.max(mesh["faces"][side]) < mesh["vertex_count"]
+    assert client.get("/api/v1/skeleton?dialect=x").status_code == 422
+
+
+def test_cameras_tell_state_rate_drops_and_calibration(client, running):
+    running.session.cameras[1].fps = float("nan")
+    cameras = client.get("/api/v1/cameras").json()["cameras"]
+    assert [camera["id"] for camera in cameras] == list(running.rig.camera_ids)
+    assert cameras[0]["drops"] == {"late": 2}
+    assert cameras[1]["fps"] is None
+    calibrated = running.rig.cameras[2]
+    np.testing.assert_allclose(cameras[2]["calibration"]["K"], calibrated.K)
+    np.testing.assert_allclose(cameras[2]["calibration"]["T_camera_world"], calibrated.T_camera_world)
+
+
+def decoded(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/jpeg"
+    return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_a_preview_is_the_picture_and_the_overlay_draws_on_it(client, running):
+    plain = decoded(client.get("/api/v1/cameras/cam0/preview.jpg"))
+    assert plain.shape == (240, 320, 3)
+    assert np.ptp(plain) <= 2
+    drawn = decoded(client.get("/api/v1/cameras/cam0/preview.jpg?overlay=1"))
+    changed = np.abs(drawn.astype(int) - plain).max(axis=2) > 40
+    joints = running.rig.cameras[0].project(running.engine.hands[0].joints_world)
+    x, y = np.round(joints[9]).astype(int)
+    assert changed[y - 1 : y + 2, x - 1 : x + 2].any()
+    assert 0.001 < changed.mean() < 0.5
+
+
+def test_a_preview_has_the_width_asked_for_and_is_never_enlarged(client):
+    assert decoded(client.get("/api/v1/cameras/cam1/preview.jpg?width=160&overlay=1")).shape == (120, 160, 3)
+    assert decoded(client.get("/api/v1/cameras/cam1/preview.jpg?width=4000")).shape == (240, 320, 3)
+    assert client.get("/api/v1/cameras/cam1/preview.jpg?width=5").status_code == 422
+
+
+def test_an_unknown_camera_is_404_with_those_there_are(client):
+    answer = client.get("/api/v1/cameras/cam9/preview.jpg")
+    assert answer.status_code == 404
+    assert "cam0, cam1, cam2" in answer.json()["detail"]
+
+
+def test_a_lost_camera_is_bridged_shortly_then_503_with_its_reason(client, running, eventually):
+    route = "/api/v1/cameras/cam1/preview.jpg"
+    decoded(client.get(route))
+    running.session.missing.add("cam1")
+    running.session.cameras[1].state, running.session.cameras[1].message = "lost", "replug it"
+    eventually(lambda: "cam1" not in running.pipeline.latest.frame_set.view_ids)
+    decoded(client.get(route))
+    eventually(lambda: client.get(route).status_code == 503)
+    assert client.get(route).json()["detail"] == "camera cam1: no picture now (lost: replug it)"
+    assert client.get("/api/v1/cameras/cam0/preview.jpg").status_code == 200
+
+
+def test_previews_of_one_answer_are_made_once(client, running):
+    running.session.pause()
+    route = "/api/v1/cameras/cam0/preview.jpg?overlay=1"
+    first, second = client.get(route), client.get(route)
+    assert first.content == second.content
+    assert first.headers["x-usthand-sequence"] == second.headers["x-usthand-sequence"]
+
+
+def test_the_engine_card_and_statistics(client, running, eventually):
+    eventually(lambda: running.pipeline.solved_count > 10)
+    card = client.get("/api/v1/engine").json()
+    assert (card["model_id"], card["hand_model"], card["state"]) == ("fake-1", "open-hand", "running")
+    stats = client.get("/api/v1/stats").json()
+    assert stats["rate_hz"] > 1
+    assert 0 < stats["latency_ms"]["p50"] <= stats["latency_ms"]["p95"]
+    assert stats["clients"] == 0
+    assert stats["drops"] == {"frame_sets_unread": 1, "late": 6, "messages": 0, "client_timeout": 0}
+    assert stats["engine_errors"] == 0
+
+
+def test_metrics(client, running, eventually):
+    eventually(lambda: running.pipeline.solved_count > 3)
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    for line in (
+        'usthand_camera_drops_total{camera="cam0",cause="late"} 2.0',
+        'usthand_camera_state{camera="cam2",state="streaming"} 1.0',
+        "usthand_engine_running 1.0",
+        "usthand_hands 2.0",
+        "usthand_clients 0.0",
+        f'usthand_running_info{{backend="none",calibration_id="{running.rig.id}"',
+    ):
+        assert line in answer.text
+    count = next(line for line in answer.text.splitlines() if line.startswith("usthand_latency_seconds_count"))
+    assert float(count.split()[1]) > 0
+
+
+def test_an_engine_that_fails_once_does_not_end_the_service(client, running, eventually):
+    running.engine.error = RuntimeError("once")
+    eventually(lambda: running.pipeline.errors)
+    running.engine.error = None
+    eventually(lambda: client.get("/readyz").status_code == 200)
+    assert client.get("/api/v1/stats").json()["engine_errors_by_kind"]["RuntimeError"] >= 1

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import signal
+import socket
+
+import pytest
+
+from server.access import Access
+from server.network import AddressError, listen, url_of
+from server.service import Service, ServiceSettings
+
+
+def service(port, rig, session, engine, announce=print):
+    settings = ServiceSettings("127.0.0.1", port, Access())
+    return Service(settings, open_session=lambda: session, open_engine=lambda: engine, rig=rig, announce=announce)
+
+
+def test_a_port_in_use_is_one_clear_line_before_anything_starts(rig, session, engine):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressError, match=f"port {port} on 127.0.0.1 is in use; .*--port"):
+            service(port, rig, session, engine).run()
+    assert not session.started
+    assert not engine.closed
+
+
+def test_cameras_that_do_not_start_leave_nothing_behind(rig, session, engine, monkeypatch):
+    def fail():
+        raise OSError("no such device")
+
+    monkeypatch.setattr(session, "start", fail)
+    with pytest.raises(OSError, match="no such device"):
+        service(0, rig, session, engine).run()
+    assert session.stopped
+    assert engine.closed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_announces_when_it_answers_and_ends_on_a_signal(rig, session, engine, number):
+    told = []
+
+    def announce(url):
+        told.append(url)
+        # As Ctrl-C does, once requests are answered.
+        signal.raise_signal(number)
+
+    service(0, rig, session, engine, announce).run()
+    assert told[0].startswith("http://127.0.0.1:")
+    assert session.stopped
+    assert engine.closed
+
+
+def test_a_failing_step_of_the_shutdown_does_not_keep_the_next(rig, session, engine, monkeypatch, caplog):
+    monkeypatch.setattr(engine, "close", lambda: 1 / 0)
+    running = service(0, rig, session, engine)
+    running.startup()
+    running.shutdown()
+    assert session.stopped
+    assert "a step of the shutdown failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "why"),
+    [("no.such.host.invalid", 80, "not an address"), ("192.0.2.1", 0, "not an address of this")],
+)
+def test_addresses_that_are_none(host, port, why):
+    with pytest.raises(AddressError, match=why):
+        listen(host, port)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("0.0.0.0", "127.0.0.1"), ("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")],  # noqa: S104
+)
+def test_the_address_for_the_browser(host, shown):
+    with listen(host, 0) as listener:
+        assert url_of(listener, host) == f"http://{shown}:{listener.getsockname()[1]}/"

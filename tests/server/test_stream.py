@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+import msgpack
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from server.broadcaster import MOST_CLIENTS
+from server.stream import Pace
+from server.websocket_protocol import SOCKET_BUFFER_BYTES
+
+
+def hello_of(stream):
+    hello = json.loads(stream.recv(5))
+    assert hello["type"] == "hello"
+    return hello
+
+
+def next_hands(stream):
+    while True:
+        message = json.loads(stream.recv(5))
+        if message["type"] == "hands":
+            return message
+
+
+def close_of(stream):
+    """Read until the server closes; return its code and reason."""
+    try:
+        while True:
+            stream.recv(5)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code, closed.rcvd.reason
+
+
+def test_a_stream_opens_with_hello_and_goes_on_with_hands(running):
+    with connect(running.stream_url()) as stream:
+        hello = hello_of(stream)
+        assert (hello["v"], hello["dialect"], hello["format"]) == (1, "mano", "json")
+        assert len(hello["joint_names"]) == len(hello["parents"]) == 21
+        assert (hello["model_id"], hello["calibration_id"]) == ("fake-1", running.rig.id)
+        assert hello["fields"] == ["joints", "mano", "covariance", "stats"]
+        assert "metres" in hello["units"]
+        first, second = next_hands(stream), next_hands(stream)
+        assert second["seq"] > first["seq"]
+        stamps = first["stamps_ns"]
+        assert stamps["exposure"] < stamps["received"] <= stamps["solved"] <= stamps["sent"] <= time.monotonic_ns()
+        assert [hand["side"] for hand in first["hands"]] == ["right", "left"]
+
+
+def test_msgpack_and_fields_and_dialect(running, hands):
+    with connect(running.stream_url("format=msgpack&dialect=mediapipe&fields=joints,vertices")) as stream:
+        hello = msgpack.unpackb(stream.recv(5))
+        assert (hello["type"], hello["dialect"], hello["array_columns"]["joints"]) == ("hello", "mediapipe", 3)
+        hand = msgpack.unpackb(stream.recv(5))["hands"][0]
+        joints = np.frombuffer(hand["joints"], "<f4").reshape(-1, 3)
+        np.testing.assert_allclose(joints.mean(axis=0), 0, atol=1e-6)
+        assert len(hand["vertices"]) == hands[0].vertices_world.size * 4
+        assert "mano" not in hand
+
+
+def test_no_hands_is_an_empty_list(running):
+    running.engine.hands = ()
+    with connect(running.stream_url()) as stream:
+        hello_of(stream)
+        while next_hands(stream)["hands"]:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("format=xml", ["'xml'", "json", "msgpack"]),
+        ("dialect=klingon", ["'klingon'", "mano", "mediapipe"]),
+        ("fields=joints,feet", ["'feet'", "joints,mano,vertices,covariance,stats"]),
+        ("max_hz=0", ["'0'", "above 0"]),
+        ("max_hz=nan", ["'nan'"]),
+        ("dialect=" + "%F0%9F%91%8B" * 500, ["mano", "mediapipe"]),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused_with_what_can(running, query, named):
+    with connect(running.stream_url(query)) as stream:
+        code, reason = close_of(stream)
+    assert code == 1008
+    assert all(text in reason for text in named), reason
+
+
+def test_ping_is_answered_with_the_servers_stamps(running):
+    with connect(running.stream_url("max_hz=1")) as stream:
+        hello_of(stream)
+        before = time.monotonic_ns()
+        stream.send('{"type":"ping","t":12.5}')
+        pong = json.loads(stream.recv(5))
+        while pong["type"] != "pong":
+            pong = json.loads(stream.recv(5))
+        assert pong["t"] == 12.5
+        assert before <= pong["received_ns"] <= pong["sent_ns"] <= time.monotonic_ns()
+
+
+def test_a_msgpack_ping_gets_a_msgpack_pong(running):
+    with connect(running.stream_url("format=msgpack")) as stream:
+        stream.send(msgpack.packb({"type": "ping", "t": 7}))
+        messages = (msgpack.unpackb(stream.recv(5)) for _ in range(200))
+        assert next(message for message in messages if message["type"] == "pong")["t"] == 7
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("not json", 1007),
+        ("[" * 5000, 1007),
+        ('{"type":"ping","t":NaN}', 1007),
+        ('{"type":"dance"}', 1008),
+        ("[]", 1008),
+        ('{"type":"ping","t":{}}', 1008),
+        ('{"type":"ping","t":' + "9" * 400 + "}", 1008),
+        ('{"type":"ping","t":"' + "a" * 300 + '"}', 1008),
+        (b"\x00\xff\x00", 1003),
+        ("x" * 70_000, 1009),
+    ],
+)
+def test_a_bad_message_ends_the_connection_with_a_reason(running, message, code):
+    with connect(running.stream_url()) as stream:
+        hello_of(stream)
+        stream.send(message)
+        got, reason = close_of(stream)
+    assert got == code
+    assert reason
+
+
+@pytest.mark.parametrize("junk", [b"\xc1", b"", b"\x91" * 5000, b"\x81\xa4type\xa4ping\x00"])
+def test_binary_junk_on_a_msgpack_stream_is_refused(running, junk):
+    with connect(running.stream_url("format=msgpack")) as stream:
+        stream.send(junk)
+        assert close_of(stream)[0] == 1007
+
+
+def test_bad_clients_leave_the_others_alone(running):
+    with connect(running.stream_url()) as good:
+        hello_of(good)
+        for junk in (b"\x00", "{", '{"type":"?"}'):
+            with connect(running.stream_url()) as bad:
+                bad.send(junk)
+                close_of(bad)
+        seen = [next_hands(good)["seq"] for _ in range(20)]
+    assert seen == sorted(seen)
+    assert running.pipeline.errors == {}
+
+
+def raw_client(running, query):
+    """Connect by hand and read nothing, with a small receive buffer."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", running.port))
+    raw.sendall(
+        f"GET /api/v1/stream?{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    return raw
+
+
+def test_a_client_that_does_not_read_is_dropped_and_costs_nobody_anything(running, eventually):
+    broadcaster = running.app.state.parts.broadcaster
+    with raw_client(running, "fields=joints,vertices"), connect(running.stream_url()) as good:
+        hello_of(good)
+        eventually(lambda: broadcaster.client_count == 2)
+        gaps, last_s = [], time.monotonic()
+        while broadcaster.client_timeouts == 0:
+            next_hands(good)
+            now_s = time.monotonic()
+            gaps.append(now_s - last_s)
+            last_s = now_s
+            assert sum(gaps) < 10
+        assert max(gaps) < 0.5
+        assert broadcaster.client_count == 1
+        # What was sent to it lies in the bounded buffers; everything newer replaced one slot.
+        assert broadcaster.messages_dropped > 10
+        silent = [c for c in broadcaster._clients if c.dropped]
+        assert not silent
+
+
+def test_a_slow_client_gets_the_newest(running, eventually):
+    with connect(running.stream_url("fields=joints,vertices"), max_queue=1) as slow:
+        hello_of(slow)
+        eventually(lambda: running.pipeline.latest.sequence > 60)
+        running.session.paused.set()
+        seen = []
+        while not seen or seen[-1] != running.pipeline.latest.sequence:
+            seen.append(next_hands(slow)["seq"])
+    assert seen == sorted(set(seen))
+    # Skipped in between, rather than queued: buffers hold a few dozen of these at most.
+    assert len(seen) * 60_000 < 40 * SOCKET_BUFFER_BYTES
+
+
+def test_max_hz_is_honoured(running):
+    with connect(running.stream_url("max_hz=20")) as stream:
+        hello_of(stream)
+        next_hands(stream)
+        start_s = time.monotonic()
+        count = 0
+        while time.monotonic() - start_s < 1.0:
+            next_hands(stream)
+            count += 1
+    assert 14 <= count <= 22
+
+
+def test_pace_keeps_every_frame_of_a_jittering_source_of_its_rate():
+    pace, jitter = Pace(50.0), np.random.default_rng(1).uniform(-0.004, 0.004, 200)
+    delays = [pace.delay_s(1.0 + i / 50 + jitter[i]) for i in range(200)]
+    assert max(delays) < 0.02
+    assert Pace(None).delay_s(3.0) == 0
+
+
+def test_there_is_a_most_number_of_clients(running, eventually):
+    broadcaster = running.app.state.parts.broadcaster
+    with connect(running.stream_url()) as first:
+        hello_of(first)
+        raws = [raw_client(running, "max_hz=1") for _ in range(MOST_CLIENTS - 1)]
+        try:
+            eventually(lambda: broadcaster.client_count == MOST_CLIENTS)
+            with connect(running.stream_url()) as refused:
+                assert close_of(refused)[0] == 1013
+        finally:
+            for raw in raws:
+                raw.close()
+        eventually(lambda: broadcaster.client_count == 1)
