@@ -14,8 +14,10 @@ from typing import Any
 
 from calibration import Camera
 from capture.grabbers import CaptureMode, GrabberInfo
+from capture.grabbers.synthetic import Strides
 from capture.rig_config import CameraConfig
 from capture.ring import Lease, RingLayout, RingReader
+from capture.scene_share import SceneShare
 from capture.shared_memory import Segment
 from capture.state import CameraState, CameraStateName
 from capture.worker import Ended, Failed, Job, Opened, run_grabber
@@ -29,6 +31,7 @@ _FIRST_BACKOFF_NS = _SECOND_NS // 2
 _MAX_BACKOFF_NS = 10 * _SECOND_NS
 _STEADY_NS = 10 * _SECOND_NS
 _FPS_WINDOW = 32
+_FPS_PATIENCE = 3
 
 
 class CameraProcess:
@@ -37,25 +40,33 @@ class CameraProcess:
     One thread drives it; `give_back` and `state` may be called from others.
 
     Args:
+        place: Its place in the rig.
         config: The camera's source.
         camera: Its calibration.
         mode: Live (a lost camera is started again) or lossless (it stays down).
         slots: Frames of its ring.
-        scene: Segment with the pickled scene and its length, for synthetic sources.
+        share: The scene, for synthetic sources.
 
     Raises:
         CaptureError: If the ring's memory cannot be had.
     """
 
     def __init__(
-        self, config: CameraConfig, camera: Camera, mode: CaptureMode, slots: int, scene: tuple[Segment, int] | None
+        self,
+        place: int,
+        config: CameraConfig,
+        camera: Camera,
+        mode: CaptureMode,
+        slots: int,
+        share: SceneShare | None,
     ) -> None:
         self.id = config.id
         self._mode: CaptureMode = mode
         layout = RingLayout(camera.width, camera.height, slots)
         self.ring = RingReader(layout, Segment(layout.size, "set a smaller ring_slots in the rig file"))
-        self._scene = scene
-        self._job = Job(config.source, camera, mode, layout, 0 if scene is None else scene[1])
+        self._share = share
+        self._strides = None if share is None else Strides(share.strides(), place)
+        self._job = Job(config.source, camera, mode, layout, place)
         self._process: SpawnProcess | None = None
         self._control: Connection | None = None
         self._wake: socket.socket | None = None
@@ -68,7 +79,7 @@ class CameraProcess:
         self._frame_ns = 0
         self._retry_ns: int | None = None
         self._backoff_ns = _FIRST_BACKOFF_NS
-        self._recent: deque[tuple[int, int]] = deque(maxlen=_FPS_WINDOW)
+        self._recent_ns: deque[int] = deque(maxlen=_FPS_WINDOW)
 
     @property
     def name(self) -> CameraStateName:
@@ -102,10 +113,9 @@ class CameraProcess:
         self._wake, their_wake = socket.socketpair()
         self._wake.setblocking(False)
         self.ring.ask_to_stop(stop=False)
-        scene = None if self._scene is None else self._scene[0]
         process = context.Process(
             target=run_grabber,
-            args=(self._job, self.ring.segment, scene, theirs, their_wake),
+            args=(self._job, self.ring.segment, self._share, theirs, their_wake),
             name=f"usthand-{self.id}",
             daemon=True,
         )
@@ -233,6 +243,9 @@ class CameraProcess:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._strides is not None:
+            # The others need not go slowly for one that is gone.
+            self._strides.post(0)
         code = process.exitcode
         process.close()
         self._hang_up()
@@ -246,7 +259,7 @@ class CameraProcess:
         leases = self.ring.take()
         if leases:
             self._frame_ns = now_ns
-            self._recent.extend((lease.index, lease.received_ns) for lease in leases)
+            self._recent_ns.extend(lease.received_ns for lease in leases)
             if self._name == "stalled":
                 self._name, self._message = "streaming", ""
         return leases
@@ -311,11 +324,10 @@ class CameraProcess:
         )
 
     def _fps(self, now_ns: int) -> float:
-        recent = tuple(self._recent)
-        if len(recent) < 2 or self._name != "streaming":
+        recent_ns = tuple(self._recent_ns)
+        if len(recent_ns) < 2 or self._name != "streaming":
             return 0.0
-        (first, first_ns), (last, last_ns) = recent[0], recent[-1]
-        idle_ns = now_ns - last_ns
-        if last_ns <= first_ns or (self._mode == "live" and idle_ns > 2 * _SECOND_NS + 2 * self._interval_ns):
+        span_ns, idle_ns = recent_ns[-1] - recent_ns[0], now_ns - recent_ns[-1]
+        if span_ns <= 0 or idle_ns > _FPS_PATIENCE * span_ns / (len(recent_ns) - 1) + _STALL_NS:
             return 0.0
-        return (last - first) * 1e9 / (last_ns - first_ns)
+        return (len(recent_ns) - 1) * 1e9 / span_ns

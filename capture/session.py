@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import pickle
 import socket
 import threading
 import time
@@ -13,8 +12,6 @@ from multiprocessing import connection
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from calibration import Rig
 from capture.camera_process import OPEN_TIMEOUT_NS, CameraProcess
 from capture.errors import CaptureError
@@ -23,7 +20,8 @@ from capture.grabbers import CaptureMode
 from capture.rig_config import RigConfig, SyntheticSource
 from capture.ring import Lease, RingLayout
 from capture.scene import Scene
-from capture.shared_memory import Segment, check_shared_memory
+from capture.scene_share import SceneShare
+from capture.shared_memory import check_shared_memory
 from capture.state import CameraState, CameraStateName, DropCause
 from capture.synchronizer import Match, Synchronizer
 
@@ -84,7 +82,6 @@ class CaptureSession:
         self._rig = rig
         self._mode: CaptureMode = mode
         self._scene = scene if synthetic else None
-        self._scene_segment: Segment | None = None
         self._cameras: tuple[CameraProcess, ...] = ()
         self._matcher: Synchronizer[Lease] = Synchronizer(
             len(rig),
@@ -118,10 +115,10 @@ class CaptureSession:
         check_shared_memory(
             needed, f"set a smaller ring_slots in the rig file (now {slots}, for {len(self._rig)} cameras)"
         )
-        scene = self._pickled_scene()
+        share = None if self._scene is None else SceneShare(self._scene, len(self._rig))
         self._cameras = tuple(
-            CameraProcess(config, camera, self._mode, slots, scene)
-            for config, camera in zip(self._config.cameras, self._rig, strict=True)
+            CameraProcess(i, config, camera, self._mode, slots, share)
+            for i, (config, camera) in enumerate(zip(self._config.cameras, self._rig, strict=True))
         )
         self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="usthand-capture", daemon=True)
@@ -137,21 +134,6 @@ class CaptureSession:
         if error is not None:
             self.stop()
             raise CaptureError(error)
-
-    def _pickled_scene(self) -> tuple[Segment, int] | None:
-        """Put the scene where every grabber can read it: a restart then never waits for it to be sent."""
-        if self._scene is None:
-            return None
-        try:
-            data = pickle.dumps(self._scene)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise CaptureError(
-                f"scene {type(self._scene).__name__} cannot be pickled ({error}); grabber processes need their own "
-                "copy: define its class at the top of a module, and hold no open files or locks"
-            ) from error
-        self._scene_segment = Segment(len(data), "use a smaller scene")
-        self._scene_segment.writable(0, len(data))[:] = np.frombuffer(data, dtype=np.uint8)
-        return self._scene_segment, len(data)
 
     def next(self, timeout_s: float) -> FrameSet | None:
         """Return the next frame set; whoever takes it releases it.

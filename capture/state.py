@@ -30,7 +30,7 @@ class CameraState:
             `lost` when its grabber ended unasked and is started again; `failed` when it could not be opened (tried
             again in live mode); `ended` after the last frame of a recording.
         message: What is the matter and what to do, in plain words; empty when all is well.
-        fps: Measured frames a second; 0 while none come.
+        fps: Frames a second that came out of the ring lately; 0 while none come.
         frames: Frames taken since the start, dropped ones included.
         drops: Frames dropped, by cause.
         width: Image width in pixels.

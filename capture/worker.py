@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import select
 import signal
 import socket
@@ -21,9 +20,10 @@ import numpy as np
 from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers import CaptureMode, Grabber, GrabberInfo, make_grabber
+from capture.grabbers.synthetic import Strides
 from capture.rig_config import Source
 from capture.ring import RingLayout, RingWriter
-from capture.scene import Scene
+from capture.scene_share import SceneShare
 from capture.shared_memory import Segment
 
 _BEAT_NS = 200_000_000
@@ -38,14 +38,14 @@ class Job:
         camera: The calibrated camera that takes them.
         mode: Live or lossless.
         layout: Of the ring to fill.
-        scene_bytes: Length of the pickled scene in its segment; 0 if there is none.
+        place: Of the camera in the rig.
     """
 
     source: Source
     camera: Camera
     mode: CaptureMode
     layout: RingLayout
-    scene_bytes: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class WorkerClock:
 
 
 def run_grabber(
-    job: Job, segment: Segment, scene: Segment | None, control: Connection, wake: socket.socket
+    job: Job, segment: Segment, share: SceneShare | None, control: Connection, wake: socket.socket
 ) -> None:  # pragma: no cover - runs in a process of its own
     """Grab until the source ends, the session says so, or the session's process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -116,7 +116,7 @@ def run_grabber(
     wake.setblocking(False)
     writer = RingWriter(job.layout, segment)
     try:
-        message = _grab_all(job, writer, scene, control, wake)
+        message = _grab_all(job, writer, share, control, wake)
     except (CaptureError, cv2.error, OSError, MemoryError) as error:
         message = Failed(" ".join(str(error).split()) or type(error).__name__)
     except Exception as error:
@@ -138,15 +138,8 @@ def _send(control: Connection, message: Opened | Ended | Failed) -> None:
         control.send(message)
 
 
-def _loaded_scene(segment: Segment | None, length: int) -> Scene | None:
-    if segment is None:
-        return None
-    scene: Scene = pickle.loads(segment.readable(0, length).data)  # noqa: S301 - pickled by this process's own parent
-    return scene
-
-
 def _grab_all(
-    job: Job, writer: RingWriter, scene: Segment | None, control: Connection, wake: socket.socket
+    job: Job, writer: RingWriter, share: SceneShare | None, control: Connection, wake: socket.socket
 ) -> Ended | Failed:
     clock = WorkerClock(writer, wake)
     grabber = make_grabber(
@@ -154,7 +147,8 @@ def _grab_all(
         job.camera,
         job.mode,
         clock,
-        scene=_loaded_scene(scene, job.scene_bytes),
+        scene=None if share is None else share.load(),
+        strides=None if share is None else Strides(share.strides(), job.place),
         first_index=writer.next_index,
     )
     try:

@@ -122,7 +122,7 @@ class PoseFitter:
         """
         model_covariance = self._config.model_error_m**2 * np.eye(3)
         # (inverse(information) + model covariance)^-1 without inverting what may be singular.
-        blurred: NDArray[np.float64] = np.linalg.solve(np.eye(3) + information @ model_covariance, information)
+        blurred = np.linalg.solve(np.eye(3) + information @ model_covariance, information).astype(np.float64)
         rotations, translation = self._start(shaped, joints_world, last)
         steps = self._config.tracking_steps if last is not None else self._config.starting_steps
         for _ in range(steps):

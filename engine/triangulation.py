@@ -62,8 +62,8 @@ class RobustConfig:
     """
 
     noise_px: float = 3.0
-    outlier_px: float = 20.0
-    view_outlier_px: float = 25.0
+    outlier_px: float = 12.0
+    view_outlier_px: float = 18.0
     iterations: int = 4
 
 
@@ -180,11 +180,10 @@ def _robust_weights(
     residual: NDArray[np.float64], usable: NDArray[np.bool_], config: RobustConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Geman-McClure weights of observations `(V, J)` and of views `(V,)`."""
-    masked = np.where(usable, residual, np.nan)
     view_weight = np.zeros(len(residual))
-    seen = usable.any(axis=1)
-    median = np.nanmedian(masked[seen], axis=1)
-    view_weight[seen] = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
+    for view in np.flatnonzero(usable.any(axis=1)):
+        median = np.median(residual[view, usable[view]])
+        view_weight[view] = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
     joint_weight = 1 / (1 + (residual / config.outlier_px) ** 2) ** 2
     return np.where(usable, joint_weight * view_weight[:, None], 0.0), view_weight
 

@@ -34,7 +34,7 @@ class HandPose:
             since they also weigh what the views measured.
         view_confidence: Confidence of each view in each joint `(V, 21)`, in [0, 1]; 0 where a view was not used.
         view_weight: Robust weight of each view `(V,)`, in [0, 1]: how far the views' consensus believed it.
-        reprojection_px: Mean distance over the joints between the view's own 2D joints and the projected
+        reprojection_px: Median distance over the joints between the view's own 2D joints and the projected
             `joints_world` `(V,)`, in pixels of the camera's image; NaN where a view was not used.
         keypoints_px: The view's own 2D joints `(V, 21, 2)`, distorted pixels of the camera's image; NaN where a view
             did not see the hand.

@@ -6,17 +6,24 @@ from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers.image_folder import ImageFolderGrabber
 from capture.grabbers.opencv_device import OpenCVGrabber
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, Grabber, GrabberInfo
-from capture.grabbers.synthetic import SyntheticGrabber
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, Grabber, GrabberInfo, MonotonicClock
+from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.video_file import VideoFileGrabber
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, Source, SyntheticSource
 from capture.scene import Scene
 
-__all__ = ["CaptureMode", "Clock", "Grab", "Grabber", "GrabberInfo", "make_grabber"]
+__all__ = ["CaptureMode", "Clock", "Grab", "Grabber", "GrabberInfo", "MonotonicClock", "make_grabber"]
 
 
 def make_grabber(
-    source: Source, camera: Camera, mode: CaptureMode, clock: Clock, *, scene: Scene | None, first_index: int = 0
+    source: Source,
+    camera: Camera,
+    mode: CaptureMode,
+    clock: Clock,
+    *,
+    scene: Scene | None,
+    strides: Strides | None = None,
+    first_index: int = 0,
 ) -> Grabber:
     """Make the grabber of a source.
 
@@ -26,6 +33,7 @@ def make_grabber(
         mode: Live or lossless.
         clock: The time.
         scene: What synthetic cameras film.
+        strides: What synthetic cameras of one rig share to keep in step.
         first_index: Count to go on with, for a source that has none of its own.
 
     Raises:
@@ -41,4 +49,4 @@ def make_grabber(
         case SyntheticSource():
             if scene is None:
                 raise CaptureError(f"camera {camera.id!r} is synthetic, but the session was given no scene to film")
-            return SyntheticGrabber(source, camera, scene, mode, clock)
+            return SyntheticGrabber(source, camera, scene, mode, clock, strides)

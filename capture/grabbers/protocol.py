@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -57,6 +58,19 @@ class Clock(Protocol):
 
     def wait_until(self, time_ns: int) -> bool:
         """Wait until then; False if the grabber should end instead."""
+
+
+class MonotonicClock:
+    """The machine's monotonic clock, for a grabber in the caller's own process: nobody asks it to end."""
+
+    def now_ns(self) -> int:
+        """Return the monotonic time."""
+        return time.monotonic_ns()
+
+    def wait_until(self, time_ns: int) -> bool:
+        """Sleep until then."""
+        time.sleep(max(0, time_ns - time.monotonic_ns()) / 1e9)
+        return True
 
 
 class Grabber(Protocol):

@@ -15,15 +15,36 @@ from capture.scene import Scene
 
 _SMOOTHING = 0.3
 _HEADROOM = 1.1
-_MAX_STRIDE = 1 << 10
+_HEADROOM_FASTER = 1.5
+_MAX_STRIDE = 1000
+
+
+class Strides:
+    """Every how many scene instants the rendered cameras of a rig can keep up, in memory that they share.
+
+    Args:
+        words: One a camera; 0 for one that does not render.
+        place: Which is this camera's.
+    """
+
+    def __init__(self, words: NDArray[np.int64], place: int) -> None:
+        self._words = words
+        self._place = place
+
+    def post(self, stride: int) -> None:
+        """Say what this camera can keep up with."""
+        self._words[self._place] = stride
+
+    def common(self) -> int:
+        """Return what all can keep up with."""
+        return max(1, int(self._words.max()))
 
 
 class SyntheticGrabber:
     """Renders the scene, each camera at the same scene instants.
 
-    A camera that renders more slowly than the scene's rate takes every second instant, or every fourth, and so on:
-    powers of two, so that cameras of differing slowness still meet at common instants. What it leaves out counts as
-    behind.
+    Where rendering is slower than the scene's rate, all cameras take every second instant, or every third, and so on,
+    as the slowest of them needs. What they leave out counts as behind.
 
     Args:
         source: How long the sequence is.
@@ -31,9 +52,20 @@ class SyntheticGrabber:
         scene: What to film.
         mode: `live` renders the instant that is due; `lossless` renders them all, one after the other.
         clock: The time.
+        strides: What it shares with the other rendered cameras; None if it is alone.
     """
 
-    def __init__(self, source: SyntheticSource, camera: Camera, scene: Scene, mode: CaptureMode, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: SyntheticSource,
+        camera: Camera,
+        scene: Scene,
+        mode: CaptureMode,
+        clock: Clock,
+        strides: Strides | None = None,
+    ) -> None:
+        self._strides = strides or Strides(np.zeros(1, dtype=np.int64), 0)
+        self._stride = 1
         self._camera = camera
         self._scene = scene
         self._lossless = mode == "lossless"
@@ -62,17 +94,18 @@ class SyntheticGrabber:
         """Take the epoch as the scene's frame 0."""
         self._epoch_ns = epoch_ns
 
-    @property
-    def stride(self) -> int:
-        """Every how many instants a frame is rendered, from the time that rendering took lately."""
-        load = self._render_ns * _HEADROOM / self._interval_ns
-        return 1 if load <= 1 else min(_MAX_STRIDE, 1 << math.ceil(math.log2(load)))
+    def _measure(self, took_ns: int) -> None:
+        """Choose the stride by the time that rendering took lately; slower at once, faster only with room to spare."""
+        self._render_ns = took_ns if not self._caught_up else self._render_ns + _SMOOTHING * (took_ns - self._render_ns)
+        load = self._render_ns / self._interval_ns
+        self._stride = max(_stride(load * _HEADROOM), min(self._stride, _stride(load * _HEADROOM_FASTER)))
+        self._strides.post(self._stride)
 
     def grab(self, into: NDArray[np.uint8]) -> Grab | None:
         """Render the next instant."""
         index, behind = self._next, 0
         if not self._lossless:
-            stride = self.stride
+            stride = self._strides.common()
             elapsed_ns = self._clock.now_ns() - self._epoch_ns
             # The instant whose time has not passed by more than half an interval, on the stride's lattice.
             earliest = max(index, round(elapsed_ns / self._interval_ns))
@@ -92,10 +125,13 @@ class SyntheticGrabber:
                 f"calibration asks for uint8 of shape {into.shape}"
             )
         np.copyto(into, image)
-        took_ns = received_ns - started_ns
-        self._render_ns = took_ns if not self._caught_up else self._render_ns + _SMOOTHING * (took_ns - self._render_ns)
+        self._measure(received_ns - started_ns)
         self._next, self._caught_up = index + 1, True
         return Grab(timestamp_ns, received_ns, index, behind)
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+def _stride(load: float) -> int:
+    return max(1, min(_MAX_STRIDE, math.ceil(load)))

@@ -327,7 +327,9 @@ class DetectorEngine:
     ) -> None:
         """Take the views into their tracks, and drop tracks that are lost, doubled or of the wrong side."""
         for track in self._tracks:
-            views = [view for view in seen[track.id] if not _is_another_hand(view, track.id, predicted, rig)]
+            views = seen[track.id]
+            if len(predicted) > 1:
+                views = [view for view in views if not _is_another_hand(view, track.id, predicted, rig)]
             triangulated = self._agree(views, rig)
             if triangulated is None:
                 track.missed()
@@ -405,14 +407,15 @@ def _hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
     keypoints = np.full((count, 21, 2), np.nan)
     reprojection = np.full(count, np.nan)
     presence = np.zeros(count)
+    triangulated = estimate.triangulated
+    used = triangulated.view_weight >= _VIEW_USED_WEIGHT
     for view in estimate.views:
         camera = rig.cameras[view.view]
         keypoints[view.view] = view.keypoints_px(camera)
-        error = np.linalg.norm(camera.project(estimate.joints_world) - keypoints[view.view], axis=1)
-        reprojection[view.view] = float(np.mean(error))
         presence[view.view] = view.landmarks.presence
-    triangulated = estimate.triangulated
-    used = triangulated.view_weight >= _VIEW_USED_WEIGHT
+        if used[view.view]:
+            error = np.linalg.norm(camera.project(estimate.joints_world) - keypoints[view.view], axis=1)
+            reprojection[view.view] = float(np.nanmedian(error)) if np.isfinite(error).any() else np.nan
     quaternions = quaternion_from_matrix(estimate.fitted.posed.rotations)
     return HandPose(
         id=track.id,

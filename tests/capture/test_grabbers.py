@@ -11,7 +11,7 @@ from capture.grabbers import make_grabber
 from capture.grabbers.image_folder import ImageFolderGrabber, natural_key
 from capture.grabbers.opencv_device import OpenCVGrabber
 from capture.grabbers.protocol import Grab, Grabber
-from capture.grabbers.synthetic import SyntheticGrabber
+from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.timestamps import load_timestamps
 from capture.grabbers.video_file import VideoFileGrabber
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, SyntheticSource
@@ -273,12 +273,25 @@ def test_slow_rendering_takes_every_second_or_fourth_instant() -> None:
             clock.time_ns += 150_000_000
             return super().render(camera, index)
 
-    grabber = SyntheticGrabber(SyntheticSource(frames=40), camera(), Slow(rate_hz=10), "live", clock)
+    words = np.zeros(2, dtype=np.int64)
+    source = SyntheticSource(frames=40)
+    grabber = SyntheticGrabber(source, camera(), Slow(rate_hz=10), "live", clock, Strides(words, 1))
     grabber.open()
     grabs, _ = everything(grabber)
-    assert grabber.stride == 2
+    assert words.tolist() == [0, 2]
     assert all(grab.index % 2 == 0 for grab in grabs)
     assert sum(grab.behind for grab in grabs) + len(grabs) == grabs[-1].index + 1
+
+
+def test_all_cameras_go_as_slowly_as_the_slowest_needs() -> None:
+    words = np.array([0, 4])
+    grabber = SyntheticGrabber(
+        SyntheticSource(frames=40), camera(), CountingScene(rate_hz=10), "live", StepClock(), Strides(words, 0)
+    )
+    grabber.open()
+    grabs, _ = everything(grabber)
+    assert [grab.index for grab in grabs] == list(range(0, 40, 4))
+    assert words.tolist() == [1, 4]
 
 
 def test_lossless_rendering_leaves_nothing_out() -> None:

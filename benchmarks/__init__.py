@@ -1,0 +1,1 @@
+"""What the pipeline is worth, measured: on real footage, beside its peers, and over time."""

@@ -1,0 +1,214 @@
+"""Recorded footage through the pipeline, without loss, and the statistics that the reports share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.table import Table
+
+from calibration import Camera, Rig
+from capture.frames import FrameSet
+from capture.rig_config import RigConfig
+from engine.hand_model.model import PARENTS_21, HandModel, Side
+from engine.types import HandPose
+from server.commands.sources import open_rig, open_session
+
+PALM_JOINTS: Final = np.array([0, 5, 9, 13, 17])
+PALM_BONE_ENDS: Final = (1, 5, 9, 13, 17)
+"""Joints that a bone of the palm leads to, from the wrist."""
+
+_WRIST, _MIDDLE_KNUCKLE = 0, 9
+_SILENCE_S = 60.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Instance:
+    """One hand in one frame set, as the reports need it.
+
+    Args:
+        frame_set: Which frame set, counted from 0.
+        id: The track.
+        side: Which hand.
+        joints_world: `(21, 3)`, metres.
+        mano_joints_world: The hand model's own joints `(21, 3)`, metres.
+        reprojection_px: The message's figure for each view `(V,)`; NaN where the view was not used.
+        keypoints_px: What each view saw `(V, 21, 2)`; None when the poses were read from a file.
+    """
+
+    frame_set: int
+    id: int
+    side: Side
+    joints_world: NDArray[np.float64]
+    mano_joints_world: NDArray[np.float64]
+    reprojection_px: NDArray[np.float64]
+    keypoints_px: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, frame_set: int, hand: HandPose) -> Instance:
+        """Keep what the reports need of a hand."""
+        return cls(
+            frame_set,
+            hand.id,
+            hand.side,
+            hand.joints_world,
+            hand.posed.joints,
+            hand.reprojection_px,
+            hand.keypoints_px,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """A sample in three numbers.
+
+    Args:
+        n: Its size.
+        median: NaN when it is empty.
+        p95: 95th percentile; NaN when it is empty.
+    """
+
+    n: int
+    median: float
+    p95: float
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> Quantiles:
+        """Summarise the finite values."""
+        finite = np.asarray(values, dtype=np.float64).ravel()
+        finite = finite[np.isfinite(finite)]
+        if not finite.size:
+            return cls(0, float("nan"), float("nan"))
+        return cls(int(finite.size), float(np.median(finite)), float(np.percentile(finite, 95)))
+
+    def cells(self) -> tuple[str, str, str]:
+        """Return the three as table cells."""
+        return str(self.n), f"{self.median:.2f}", f"{self.p95:.2f}"
+
+
+def frame_sets(config: RigConfig, rig: Rig, limit: int | None = None) -> Iterator[FrameSet]:
+    """Yield every frame set of the recording in order; each is valid until the next is asked for.
+
+    Raises:
+        CaptureError: If a source fails.
+        TimeoutError: If the sources fall silent.
+    """
+    with open_session(config, rig, "lossless") as session:
+        count = 0
+        while limit is None or count < limit:
+            frame_set = session.next(_SILENCE_S)
+            if frame_set is None:
+                if session.finished:
+                    return
+                raise TimeoutError(f"rig {config.name}: no frame set came for {_SILENCE_S:g} s")
+            with frame_set:
+                yield frame_set
+            count += 1
+
+
+def load(path: Path) -> tuple[RigConfig, Rig]:
+    """Open a rig file and its calibration."""
+    return open_rig(path)
+
+
+def read_poses(path: Path, rig: Rig) -> tuple[int, list[Instance]]:
+    """Read what `usthand run` wrote: the number of frame sets, and the hands in them."""
+    right = HandModel.load()
+    models: dict[Side, HandModel] = {"right": right, "left": right.mirrored()}
+    instances: list[Instance] = []
+    count = 0
+    with path.open(encoding="utf-8") as file:
+        for count, line in enumerate(file, start=1):  # noqa: B007 - the count outlives the loop
+            for hand in json.loads(line)["hands"]:
+                mano = hand["mano"]
+                posed = models[hand["side"]].with_shape(mano["shape"]).posed(mano["pose"], mano["translation"])
+                by_view = hand["reprojection_px"]
+                instances.append(
+                    Instance(
+                        count - 1,
+                        hand["id"],
+                        hand["side"],
+                        np.array(hand["joints"], dtype=np.float64),
+                        posed.joints,
+                        np.array([by_view.get(camera_id, np.nan) for camera_id in rig.camera_ids], dtype=np.float64),
+                        None,
+                    )
+                )
+    return count, instances
+
+
+def robust_spread(values: ArrayLike) -> float:
+    """Relative spread that outliers do not touch: 1.4826 * MAD / median; NaN with fewer than two values."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.size < 2:
+        return float("nan")
+    median = float(np.median(array))
+    return 1.4826 * float(np.median(np.abs(array - median))) / median
+
+
+def bone_lengths(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lengths of the 20 bones `(..., 20)` of joints `(..., 21, 3)`; bone k leads to joint k + 1."""
+    parents = np.array(PARENTS_21[1:])
+    lengths: NDArray[np.float64] = np.linalg.norm(joints[..., 1:, :] - joints[..., parents, :], axis=-1)
+    return lengths
+
+
+def palm_length(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance from the wrist to the middle knuckle `(...)` of joints `(..., 21, D)`."""
+    length: NDArray[np.float64] = np.linalg.norm(joints[..., _MIDDLE_KNUCKLE, :] - joints[..., _WRIST, :], axis=-1)
+    return length
+
+
+def palm_px(camera: Camera, joints_world: NDArray[np.float64]) -> float:
+    """How long the palm is in a view when it is not foreshortened, pixels; NaN behind the camera."""
+    depth_m = float(camera.to_camera(joints_world[PALM_JOINTS]).mean(axis=0)[2])
+    if depth_m <= 0:
+        return float("nan")
+    return float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]) * palm_length(joints_world) / depth_m)
+
+
+def match(
+    predicted: Sequence[NDArray[np.float64]],
+    reach_px: Sequence[float],
+    detections: Sequence[NDArray[np.float64]],
+) -> dict[int, int]:
+    """Pair hands with the detections of one view, nearest first, each used once.
+
+    Two are a pair when the middles of their palms are within the hand's reach; which pairs are nearest is decided by
+    the mean distance over all joints.
+
+    Args:
+        predicted: Projected joints of each hand `(21, 2)`, pixels; NaN behind the camera.
+        reach_px: Largest distance of each hand's palm from a detection's.
+        detections: Joints of each detection `(21, 2)`, pixels.
+
+    Returns:
+        Index of the detection for each hand that has one.
+    """
+    pairs = []
+    for hand, (joints, reach) in enumerate(zip(predicted, reach_px, strict=True)):
+        for index, seen in enumerate(detections):
+            away = float(np.linalg.norm((joints[PALM_JOINTS] - seen[PALM_JOINTS]).mean(axis=0)))
+            if away <= reach:
+                pairs.append((float(np.linalg.norm(joints - seen, axis=1).mean()), hand, index))
+    taken: dict[int, int] = {}
+    for _, hand, index in sorted(pairs):
+        if hand not in taken and index not in taken.values():
+            taken[hand] = index
+    return taken
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=160).print(table)
