@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import numpy as np
 
 Encoding = Literal["json", "msgpack"]

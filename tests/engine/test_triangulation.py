@@ -142,12 +142,13 @@ def test_exact_views_give_the_exact_hand(views: int, layout: Layout) -> None:
         assert (np.linalg.eigvalsh(result.information) > 0).all()
 
 
-@pytest.mark.parametrize("views", [3, 4, 8])
+# Three cameras in a row are left out: a shift along the row moves the hand to another place that two of them agree on.
+@pytest.mark.parametrize(("views", "layout"), [(3, "dome"), (4, "dome"), (8, "dome"), (4, "line"), (8, "line")])
 @pytest.mark.parametrize("wrong", ["shifted", "another hand", "turned"])
-def test_a_grossly_wrong_view_drags_nothing(views: int, wrong: str) -> None:
+def test_a_grossly_wrong_view_drags_nothing(views: int, layout: Layout, wrong: str) -> None:
     rng = np.random.default_rng((views, len(wrong)))
     for trial in range(40):
-        transforms = _cameras(rng, views, "dome")
+        transforms = _cameras(rng, views, layout)
         joints = _hand(rng)
         observed = _observe(transforms, joints)
         bad = trial % views
@@ -181,16 +182,21 @@ def test_a_grossly_wrong_view_drags_nothing(views: int, wrong: str) -> None:
 def test_a_few_wrong_joints_of_a_view_are_left_out(views: int) -> None:
     rng = np.random.default_rng((views, 5))
     wrong = [4, 8, 12, 16]
-    for trial in range(20):
+    right = np.setdiff1d(np.arange(21), wrong)
+    kept = []
+    for trial in range(60):
         joints = _hand(rng)
         observed = _observe(_cameras(rng, views, "dome"), joints)
         angle = rng.uniform(0.0, 2 * np.pi)
         points = _shifted(observed, trial % views, 80.0 * np.array([np.cos(angle), np.sin(angle)]), wrong)
         points += rng.normal(0.0, 1.0, points.shape) / observed.focals_px[:, None, None]
         result = _agreed(replace(observed, points=points))
-        assert np.linalg.norm(result.joints_world - joints, axis=1).max() < 0.008
+        away = np.linalg.norm(result.joints_world - joints, axis=1)
+        assert away[right].max() < 0.006
         assert (result.view_weight > 0.7).all()
-        assert (result.weights[trial % views, wrong] < 0.15).all()
+        kept.append(away[wrong].max() < 0.006 and (result.weights[trial % views, wrong] < 0.15).all())
+    # Of three views a joint that one of them moved along another's epipolar line cannot be told from a right one.
+    assert np.mean(kept) >= (0.9 if views == 3 else 1.0)
 
 
 def test_two_views_of_different_hands_say_so() -> None:
@@ -288,7 +294,7 @@ def test_information_is_the_inverse_of_the_scatter(views: int) -> None:
     joints = _hand(rng)
     observed = _observe(_cameras(rng, views, "dome"), joints)
     errors, claimed = [], []
-    for _ in range(400):
+    for _ in range(300):
         noise = rng.normal(0.0, config.noise_px, observed.points.shape) / observed.focals_px[:, None, None]
         result = _agreed(replace(observed, points=observed.points + noise), config)
         errors.append(result.joints_world - joints)
