@@ -124,7 +124,7 @@ def read_poses(path: Path, rig: Rig) -> tuple[int, list[Instance]]:
     instances: list[Instance] = []
     count = 0
     with path.open(encoding="utf-8") as file:
-        for count, line in enumerate(file, start=1):  # noqa: B007 - the count outlives the loop
+        for count, line in enumerate(file, start=1):
             for hand in json.loads(line)["hands"]:
                 mano = hand["mano"]
                 posed = models[hand["side"]].with_shape(mano["shape"]).posed(mano["pose"], mano["translation"])

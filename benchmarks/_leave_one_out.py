@@ -106,7 +106,8 @@ def answer_without_each_view(path: Path, advance: Callable[[int], None] = lambda
     config, rig = load(path)
     if len(rig) < MIN_VIEWS:
         raise ValueError(
-            f"rig {config.name or path}: it has {len(rig)} views; leaving one out takes {MIN_VIEWS}, so that two are left"
+            f"rig {config.name or path}: it has {len(rig)} views; to leave one out and have two left, "
+            f"{MIN_VIEWS} are needed"
         )
     answers = Answers(rig)
     others = [rig.subset(tuple(i for i in rig.camera_ids if i != left_out)) for left_out in rig.camera_ids]

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,23 +136,17 @@ def _video(source: object) -> Path:
     return source.path.resolve()
 
 
-def _read(result: dict[str, list[object]]) -> PeerRun:
-    def hands(entries: object) -> list[PeerHand]:
-        assert isinstance(entries, list)  # noqa: S101 - the worker's own format
+def _read(result: dict[str, Any]) -> PeerRun:
+    def hands(entries: list[dict[str, Any]]) -> list[PeerHand]:
         return [PeerHand(e["side"], tuple(e["views"]), np.array(e["joints_world"])) for e in entries]
 
-    def views(entries: object) -> list[list[PeerView]]:
-        assert isinstance(entries, list)  # noqa: S101
+    def views(entries: list[list[dict[str, Any]]]) -> list[list[PeerView]]:
         return [[PeerView(e["side"], e["score"], np.array(e["keypoints_px"])) for e in view] for view in entries]
-
-    def without(entries: object) -> list[list[PeerHand]]:
-        assert isinstance(entries, list)  # noqa: S101
-        return [hands(view) for view in entries]
 
     return PeerRun(
         np.array(result["times_ms"], dtype=np.float64),
         [views(entries) for entries in result["seen"]],
         [hands(entries) for entries in result["hands"]],
-        [without(entries) for entries in result["without"]],
-        {str(name): str(version) for name, version in dict(result["versions"]).items()},  # type: ignore[call-overload]
+        [[hands(view) for view in entries] for entries in result["without"]],
+        {str(name): str(version) for name, version in result["versions"].items()},
     )

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mediapipe as mp
+import mediapipe as mp  # type: ignore[import-not-found, unused-ignore]
 import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
 
 Seen = dict[str, Any]
 """A hand in a view: `side`, `score`, `keypoints_px` (21, 2)."""
@@ -68,10 +71,11 @@ class View:
             result.append({"side": _SIDES[best.label], "score": float(best.score), "keypoints_px": points})
         return result
 
-    def rays(self, points: np.ndarray) -> np.ndarray:
+    def rays(self, points: Points) -> Points:
         """Undistort pixels `(N, 2)` to normalised coordinates."""
         undistort = cv2.fisheye.undistortPoints if self._fisheye else cv2.undistortPoints
-        return undistort(points.reshape(-1, 1, 2), self._K, self._distortion).reshape(-1, 2)
+        rays: Points = undistort(points.reshape(-1, 1, 2), self._K, self._distortion).reshape(-1, 2)
+        return rays
 
     def close(self) -> None:
         """End the tracker."""
@@ -79,17 +83,18 @@ class View:
         self._video.release()
 
 
-def triangulate(projections: list[np.ndarray], points: list[np.ndarray]) -> np.ndarray:
+def triangulate(projections: list[Points], points: list[Points]) -> Points:
     """Triangulate joints `(21, 3)`: OpenCV's function for two views, the same linear system for more."""
     if len(points) == 2:
-        joints = cv2.triangulatePoints(projections[0], projections[1], points[0].T, points[1].T)
-        return (joints[:3] / joints[3]).T
-    rows = []
-    for projection, seen in zip(projections, points, strict=True):
-        rows.append(seen[:, :1] * projection[2] - projection[0])
-        rows.append(seen[:, 1:] * projection[2] - projection[1])
-    homogeneous = np.linalg.svd(np.stack(rows, axis=1))[2][:, -1]
-    return homogeneous[:, :3] / homogeneous[:, 3:]
+        homogeneous = cv2.triangulatePoints(projections[0], projections[1], points[0].T, points[1].T).T
+    else:
+        rows = []
+        for projection, seen in zip(projections, points, strict=True):
+            rows.append(seen[:, :1] * projection[2] - projection[0])
+            rows.append(seen[:, 1:] * projection[2] - projection[1])
+        homogeneous = np.linalg.svd(np.stack(rows, axis=1))[2][:, -1]
+    joints: Points = homogeneous[:, :3] / homogeneous[:, 3:]
+    return joints
 
 
 def join(views: list[View], seen: list[list[Seen]], left_out: int | None = None) -> list[dict[str, Any]]:

@@ -175,9 +175,7 @@ def _tracks(hands: Sequence[Instance]) -> tuple[TrackSummary, ...]:
         own = [hand for hand in hands if hand.id == track_id]
         sides = sorted({hand.side for hand in own})
         sets = [hand.frame_set for hand in own]
-        result.append(
-            TrackSummary(track_id, "/".join(sides), min(sets), max(sets), len(own), swaps.get(track_id, 0))
-        )
+        result.append(TrackSummary(track_id, "/".join(sides), min(sets), max(sets), len(own), swaps.get(track_id, 0)))
     return tuple(result)
 
 
@@ -245,15 +243,18 @@ def show(report: Report) -> None:
             )
         )
     columns = ("view", "hands", "median px", "p95 px", "joints seen", "median px", "p95 px", "astray")
-    print_table("Reprojection by view: the message's figure where used, then every joint of all that saw", columns, rows)
+    print_table(
+        "Reprojection by view: the message's figure where used, then every joint of all that saw", columns, rows
+    )
     if report.used_px_by_joint:
-        columns = ("joint", "n", "median px", "p95 px")
-        rows_by_joint = [(joint, *figure.cells()) for joint, figure in report.used_px_by_joint.items()]
-        print_table("Reprojection by joint, in views that were used", columns, rows_by_joint)
-    columns = ("side", "source", "n", "palm mm", *(f"0-{j} %" for j in PALM_BONE_ENDS), "all bones %", "worst bone %")
+        print_table(
+            "Reprojection by joint, in views that were used",
+            ("joint", "n", "median px", "p95 px"),
+            [(joint, *figure.cells()) for joint, figure in report.used_px_by_joint.items()],
+        )
     print_table(
         "Robust spread of bone lengths",
-        columns,
+        ("side", "source", "n", "palm mm", *(f"0-{j} %" for j in PALM_BONE_ENDS), "all bones %", "worst bone %"),
         [
             (
                 bones.side,

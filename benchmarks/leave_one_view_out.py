@@ -132,10 +132,7 @@ def show(result: Result) -> None:
     print_table(
         "By held-out view, on common hands: n, median px / p95 px",
         ("method", *views),
-        [
-            (row.method, *(f"{q.n}: {q.median:.2f} / {q.p95:.2f}" for q in row.by_view.values()))
-            for row in result.rows
-        ],
+        [(row.method, *(f"{q.n}: {q.median:.2f} / {q.p95:.2f}" for q in row.by_view.values())) for row in result.rows],
     )
     print_table(
         "By joint, on common hands: median px / p95 px",

@@ -19,7 +19,7 @@ from capture.frames import Frame, FrameSet
 from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
 from engine.detector.association import Candidate, associate, plausible_palm
 from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, Palm, PalmDetector
-from engine.detector.track import Estimate, SideModels, Track, side_log_odds
+from engine.detector.track import Estimate, SideModels, Track, chirality_log_odds, side_log_odds
 from engine.detector.views import HandView, observe
 from engine.hand_model.model import HandModel, Side
 from engine.hand_model.rotations import quaternion_from_matrix
@@ -33,8 +33,8 @@ _PALM_JOINTS = np.array([0, 5, 9, 13, 17])
 # Tips turn with the last bone of their finger.
 _ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
 _VIEW_USED_WEIGHT = 0.2
-# Evidence for a side below which another hand's side decides instead, nats: one sure view is worth nearly four.
-_SIDE_UNSURE = 1.0
+# Evidence that the hand beside a right one is a left one, and the other way round, nats.
+_OTHER_SIDE = 3.0
 # A lost hand that turns up within this distance, while it is still looked for, is the same hand.
 _FOUND_AGAIN_M = 0.35
 
@@ -236,6 +236,8 @@ class DetectorEngine:
             if isinstance(result, HandView) and result.landmarks.presence >= self._config.min_presence
         ]
         candidates = associate(detections, rig, self._config.max_disagreement_px)
+        # The surest sides first: they then speak for the others.
+        candidates.sort(key=lambda candidate: -abs(side_log_odds(candidate.views)))
         for candidate in candidates:
             if sum(track.misses == 0 for track in self._tracks) >= self._config.max_hands:
                 break
@@ -278,10 +280,12 @@ class DetectorEngine:
         triangulated = self._agree(views, rig)
         if triangulated is None:
             triangulated, views = candidate.triangulated, candidate.views
-        side: Side = "right" if side_log_odds(views) > 0 else "left"
-        taken = any(track.side == side and track.misses == 0 for track in self._tracks)
-        if taken and abs(side_log_odds(views)) < _SIDE_UNSURE:
-            side = "left" if side == "right" else "right"
+        evidence = side_log_odds(views) + chirality_log_odds(triangulated, self._sides)
+        for track in self._tracks:
+            if track.misses == 0:
+                # Two hands in view are rarely of one side.
+                evidence += -_OTHER_SIDE if track.side == "right" else _OTHER_SIDE
+        side: Side = "right" if evidence > 0 else "left"
         lost = [track for track in self._tracks if track.misses > 0]
         for track in lost:
             away_m = float(np.linalg.norm(track.joints_world.mean(axis=0) - triangulated.joints_world.mean(axis=0)))

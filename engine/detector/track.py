@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.detector.views import HandView
-from engine.hand_model.model import HandModel, Side
+from engine.hand_model.model import SHAPE_SIZE, HandModel, Side
 from engine.pose_fit import FittedHand, PoseFitter
 from engine.shape_fit import ShapeEstimator
 from engine.smoothing import OneEuroFilter
@@ -19,6 +20,14 @@ _MAX_SPEED_M_S = 4.0
 _SIDE_LOG_ODDS_LIMIT = 4.0
 _SIDE_REFUTED = -12.0
 _REFIT_ERROR_M = 0.02
+_CHIRALITY_ERROR_M = 0.004
+# What the landmark network is off by in all views alike, so that more views do not average it away: its own idea of a
+# joint, and what it does not see. Standard deviation an axis; measured by benchmarks/uncertainty.py.
+LANDMARK_BIAS_M = 1e-3 * np.array(
+    [6.5, 7.8, 6.0, 5.8, 7.5, 4.2, 3.4, 3.4, 5.5, 4.2, 3.9, 4.0, 6.5, 4.0, 3.4, 3.6, 7.4, 3.6, 3.4, 3.4, 5.2]
+)
+# ... and by what factor its errors spread more than `RobustConfig.noise_px` says, since their tails are heavy.
+_HEAVY_TAILS = 2.0
 # How far the model's joints are trusted about the measured ones in the answer, metres. The palm is rigid, so the model
 # holds its bones to their lengths; fingers are as the views measured them, except where the views leave them open.
 _PALM_MODEL_ERROR_M = 0.010
@@ -62,9 +71,22 @@ class Estimate:
 
 
 def side_log_odds(views: list[HandView]) -> float:
-    """Evidence of the views for a right hand, in nats; negative for a left one."""
-    probability = np.clip([view.landmarks.right_probability for view in views], 0.02, 0.98)
+    """Evidence of the views for a right hand, in nats; negative for a left one.
+
+    A view counts two nats at most: the network mistakes the back of a hand for the other's palm with all confidence.
+    """
+    probability = np.clip([view.landmarks.right_probability for view in views], 0.12, 0.88)
     return float(np.log(probability / (1 - probability)).sum())
+
+
+def chirality_log_odds(triangulated: Triangulated, sides: Mapping[Side, SideModels]) -> float:
+    """Evidence of the joints' own form for a right hand, in nats: how much better the right hand's model fits them."""
+    squared_m2 = {}
+    for side, models in sides.items():
+        shaped = models.model.with_shape(np.zeros(SHAPE_SIZE))
+        fitted = models.fitter.fit(shaped, triangulated.joints_world, triangulated.information)
+        squared_m2[side] = fitted.error_m**2
+    return (squared_m2["left"] - squared_m2["right"]) / (2 * _CHIRALITY_ERROR_M**2)
 
 
 class Track:
@@ -162,4 +184,5 @@ def _weigh(
     precision = information + np.eye(3) / _ANSWER_MODEL_ERROR_M**2
     covariance = np.linalg.inv(precision)
     pulled = np.einsum("jik,jk->ji", information, measured) + modelled / _ANSWER_MODEL_ERROR_M[:, 0] ** 2
-    return np.einsum("jik,jk->ji", covariance, pulled), covariance
+    joints = np.einsum("jik,jk->ji", covariance, pulled)
+    return joints, _HEAVY_TAILS**2 * covariance + LANDMARK_BIAS_M[:, None, None] ** 2 * np.eye(3)
