@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def shown_progress(total: int | None) -> Iterator[Callable[[str], None]]:
-    """Show a bar while the block runs.
+    """Show a bar while the block runs, on a terminal; elsewhere show nothing.
 
     Args:
         total: Steps; None where nobody knows.
@@ -26,7 +26,9 @@ def shown_progress(total: int | None) -> Iterator[Callable[[str], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    # In a log or a pipe a bar is noise beside the one line that says how it went.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total, note="")
 
         def advance(note: str) -> None:

@@ -108,6 +108,66 @@ def test_a_port_in_use_and_an_open_bind_are_refused(usthand):
     assert_one_clear_line(usthand("demo", "--host", "0.0.0.0"), "--insecure", "USTHAND_TOKEN")  # noqa: S104
 
 
+def run_line(rig_file, usthand, *named):
+    """What `usthand run` says of a rig that cannot be used; no result file is left."""
+    out = rig_file.with_name("poses.jsonl")
+    assert_one_clear_line(usthand("run", "--rig", rig_file, "--out", out), *named)
+    assert not out.exists()
+
+
+def edit(rig_file, old, new):
+    text = rig_file.read_text(encoding="utf-8")
+    assert old in text
+    rig_file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_missing_source(rig_file, usthand):
+    edit(rig_file, "path: cam1", "path: gone")
+    run_line(rig_file, usthand, "cam1", "gone")
+
+
+def test_a_calibration_of_other_cameras(rig_file, usthand):
+    edit(rig_file, "id: cam1", "id: cam9")
+    run_line(rig_file, usthand, "cam9", "cam0, cam1")
+
+
+def test_a_calibration_of_too_few_cameras(rig_file, rig, usthand):
+    save_calibration(rig.subset(("cam0",)), rig_file.with_name("calibration.json"))
+    run_line(rig_file, usthand, "cam1", "calibration.json")
+
+
+def test_pictures_of_another_size_than_the_calibration(rig_file, usthand):
+    for picture in sorted(rig_file.with_name("cam1").iterdir()):
+        cv2.imwrite(str(picture), np.zeros((24, 32, 3), np.uint8))
+    run_line(rig_file, usthand, "cam1", "32x24")
+
+
+def test_a_truncated_video(rig_file, rig, usthand):
+    camera = rig.camera("cam1")
+    video = rig_file.with_name("cam1.avi")
+    size = (camera.width, camera.height)
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 30, size)
+    noise = np.random.default_rng(5)
+    for _ in range(5):
+        writer.write(noise.integers(0, 255, (camera.height, camera.width, 3), dtype=np.uint8))
+    writer.release()
+    content = video.read_bytes()
+    video.write_bytes(content[: len(content) * 2 // 3])
+    edit(rig_file, "type: images, path: cam1, fps: 30", "type: file, path: cam1.avi")
+    run_line(rig_file, usthand, "cam1", "cam1.avi", "truncated")
+
+
+def test_too_little_shared_memory(rig_file, usthand):
+    calibration = rig_file.with_name("calibration.json")
+    content = json.loads(calibration.read_text(encoding="utf-8"))
+    for camera in content["cameras"]:
+        camera.update(width=30000, height=30000, K=[[30000, 0, 15000], [0, 30000, 15000], [0, 0, 1]])
+    calibration.write_text(json.dumps(content), encoding="utf-8")
+    text = rig_file.read_text(encoding="utf-8")
+    rig_file.write_text(re.sub(r"\{type.*\}", "{type: synthetic}", text) + "ring_slots: 256\n", encoding="utf-8")
+    run_line(rig_file, usthand, "shared memory", "ring_slots")
+
+
 def test_an_unknown_model_is_refused_and_debugging_shows_where(rig_file, tmp_path, usthand, monkeypatch):
     command = ("run", "--rig", rig_file, "--out", tmp_path / "out.jsonl", "--model", "psychic")
     assert_one_clear_line(usthand(*command), "psychic")
