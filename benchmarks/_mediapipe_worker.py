@@ -74,8 +74,8 @@ class View:
     def rays(self, points: Points) -> Points:
         """Undistort pixels `(N, 2)` to normalised coordinates."""
         undistort = cv2.fisheye.undistortPoints if self._fisheye else cv2.undistortPoints
-        rays: Points = undistort(points.reshape(-1, 1, 2), self._K, self._distortion).reshape(-1, 2)
-        return rays
+        rays = undistort(points.reshape(-1, 1, 2), self._K, self._distortion)
+        return np.asarray(rays, dtype=np.float64).reshape(-1, 2)
 
     def close(self) -> None:
         """End the tracker."""
@@ -86,7 +86,8 @@ class View:
 def triangulate(projections: list[Points], points: list[Points]) -> Points:
     """Triangulate joints `(21, 3)`: OpenCV's function for two views, the same linear system for more."""
     if len(points) == 2:
-        homogeneous = cv2.triangulatePoints(projections[0], projections[1], points[0].T, points[1].T).T
+        both = cv2.triangulatePoints(projections[0], projections[1], points[0].T, points[1].T)
+        homogeneous = np.asarray(both, dtype=np.float64).T
     else:
         rows = []
         for projection, seen in zip(projections, points, strict=True):

@@ -114,7 +114,9 @@ class Usage:
     Args:
         processes: How many there are.
         rss_mb: Resident memory; shared pages count once a process.
-        pss_mb: Proportional memory; shared pages are divided among those who share them.
+        pss_mb: Proportional memory; shared pages are divided among those who share them. It also moves when programs
+            that have nothing to do with the service map the same libraries.
+        own_mb: The part of it that no file backs, shared memory included: what the service itself has allocated.
         shared_mb: Size of the shared memory that is mapped, each object once.
         fds: Open file descriptors.
         threads: Threads.
@@ -123,6 +125,7 @@ class Usage:
     processes: int
     rss_mb: float
     pss_mb: float
+    own_mb: float
     shared_mb: float
     fds: int
     threads: int
@@ -131,7 +134,7 @@ class Usage:
 def usage(pid: int) -> Usage:
     """Measure a process and all its descendants; those that end meanwhile count for nothing."""
     processes = fds = threads = 0
-    rss_kb = pss_kb = 0
+    rss_kb = pss_kb = own_kb = 0
     shared: dict[str, int] = {}
     for each in _family(pid):
         folder = Path(f"/proc/{each}")
@@ -149,9 +152,11 @@ def usage(pid: int) -> Usage:
         processes += 1
         rss_kb += rollup["Rss"]
         pss_kb += rollup["Pss"]
+        own_kb += rollup["Pss_Anon"] + rollup["Pss_Shmem"]
         threads += status["Threads"]
         fds += open_files
-    return Usage(processes, rss_kb / 1024, pss_kb / 1024, sum(shared.values()) / 2**20, fds, threads)
+    shared_mb = sum(shared.values()) / 2**20
+    return Usage(processes, rss_kb / 1024, pss_kb / 1024, own_kb / 1024, shared_mb, fds, threads)
 
 
 def _family(pid: int) -> list[int]:

@@ -5,7 +5,8 @@
 
 Starts `usthand demo` with a client that reads JSON, one that reads msgpack with the mesh, one that connects and never
 reads, and one that asks for previews. Ends with 1 if memory grew by more than 2 MB in 10 minutes, or if a client that
-reads got nothing.
+reads got nothing. Memory is judged by what the service has allocated (PSS that no file backs): whole PSS also moves
+with other programs that map the same libraries.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ class Verdict:
     """Whether the service stayed as it was.
 
     Args:
-        growth_mb_h: Slope of the proportional memory over the last three quarters; NaN where it was not measured.
-        range_mb: Largest minus smallest proportional memory in them.
+        growth_mb_h: Slope of the service's own memory over the last three quarters; NaN where it was not measured.
+        range_mb: Largest minus smallest own memory in them.
+        pss_mb_h: Slope of the whole proportional memory, libraries included.
         fds: Change of open file descriptors in them.
         threads: Change of threads in them.
         starved: Clients that got nothing in some interval.
@@ -73,6 +75,7 @@ class Verdict:
 
     growth_mb_h: float
     range_mb: float
+    pss_mb_h: float
     fds: int
     threads: int
     starved: int
@@ -181,13 +184,15 @@ def judge(samples: Sequence[Sample]) -> Verdict:
     starved = sum(s.json_hz == 0 or s.msgpack_hz == 0 for s in samples[1:])
     measured = [(s.at_s, s.usage) for s in late if s.usage is not None]
     if len(measured) < 2:
-        return Verdict(float("nan"), float("nan"), 0, 0, starved)
+        return Verdict(float("nan"), float("nan"), float("nan"), 0, 0, starved)
     hours = np.array([at_s for at_s, _ in measured]) / 3600
+    own_mb = np.array([taken.own_mb for _, taken in measured])
     pss_mb = np.array([taken.pss_mb for _, taken in measured])
     first, last = measured[0][1], measured[-1][1]
     return Verdict(
+        float(np.polyfit(hours, own_mb, 1)[0]),
+        float(np.ptp(own_mb)),
         float(np.polyfit(hours, pss_mb, 1)[0]),
-        float(np.ptp(pss_mb)),
         last.fds - first.fds,
         last.threads - first.threads,
         starved,
@@ -200,7 +205,7 @@ def _line(sample: Sample) -> str:
         return f"{sample.at_s:7.0f} {rates}"
     taken = sample.usage
     return (
-        f"{sample.at_s:7.0f} {rates} {taken.processes:6d} {taken.rss_mb:9.1f} {taken.pss_mb:9.1f} "
+        f"{sample.at_s:7.0f} {rates} {taken.processes:6d} {taken.rss_mb:9.1f} {taken.pss_mb:9.1f} {taken.own_mb:9.1f} "
         f"{taken.shared_mb:9.1f} {taken.fds:6d} {taken.threads:8d}"
     )
 
@@ -214,7 +219,10 @@ def main() -> None:
     parser.add_argument("--pid", type=int, help="process of the service at --url, if it runs here")
     parser.add_argument("--log", type=Path, help="where the service's own output goes")
     arguments = parser.parse_args()
-    print("      s  json/s  mpack/s previews/s  deaf  procs    RSS MB    PSS MB shared MB    fds  threads", flush=True)
+    print(
+        "      s  json/s  mpack/s previews/s  deaf  procs    RSS MB    PSS MB    own MB shared MB    fds  threads",
+        flush=True,
+    )
 
     def advance(sample: Sample) -> None:
         print(_line(sample), flush=True)
@@ -231,7 +239,8 @@ def main() -> None:
     verdict = judge(samples)
     print(
         f"{'PASSED' if verdict.passed else 'FAILED'}: memory grows by {verdict.growth_mb_h:.1f} MB an hour over the "
-        f"last three quarters (limit {GROWTH_LIMIT_MB_H:g}), max - min {verdict.range_mb:.1f} MB, descriptors "
+        f"last three quarters (limit {GROWTH_LIMIT_MB_H:g}), max - min {verdict.range_mb:.1f} MB, with libraries (PSS) "
+        f"{verdict.pss_mb_h:.1f} MB an hour, descriptors "
         f"{verdict.fds:+d}, threads {verdict.threads:+d}, {verdict.starved} intervals with a starved client"
     )
     raise SystemExit(0 if verdict.passed else 1)

@@ -2,7 +2,7 @@
 
 On rendered hands, whose joints are known, the engine's error is compared with the covariance that it states: the share
 of joints inside the 50, 90 and 99 % ellipsoids. `engine.detector.track.LANDMARK_BIAS_M` was set from one half of the
-the other half was held out.
+scenes; the other half was held out.
 """
 
 from __future__ import annotations
