@@ -131,7 +131,9 @@ def summarise(rig: Rig, name: str, count: int, hands: Sequence[Instance]) -> Rep
         tracks=_tracks(hands),
         message_px=Quantiles.of(message),
         message_px_by_view={c: Quantiles.of(message[:, v]) for v, c in enumerate(rig.camera_ids)},
-        used_px_by_joint={j: Quantiles.of(used[..., k]) for k, j in enumerate(JOINT_NAMES)} if errors.size else {},
+        used_px_by_joint={j: Quantiles.of(used[..., k]) for k, j in enumerate(JOINT_NAMES)}
+        if np.isfinite(used).any()
+        else {},
         seen_px_by_view={c: Quantiles.of(errors[:, v]) for v, c in enumerate(rig.camera_ids)},
         astray_by_view={c: int(astray[:, v].sum()) for v, c in enumerate(rig.camera_ids)},
         bones=tuple(

@@ -6,7 +6,7 @@ pixels: a pixel of a crop is the same share of the hand in every view, whatever 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,8 @@ def triangulate(observed: Observations, config: RobustConfig | None = None) -> T
     views = np.flatnonzero(usable.any(axis=1))
     if len(views) < 2:
         return None
+    # What was removed may hold anything, NaN too.
+    observed = replace(observed, points=np.where(usable[..., None], observed.points, 0.0))
     # Triangulate about the cameras' common middle: the DLT is best conditioned near the origin.
     origin = _rays_middle(observed, views)
     shifted = observed.projections.copy()
@@ -167,9 +169,10 @@ def _consensus(observed: Observations, views: NDArray[np.intp], config: RobustCo
     if len(views) == 2:
         return weighted_dlt(observed.projections, observed.points, observed.confidence)
     pairs = np.array([(a, b) for i, a in enumerate(views) for b in views[i + 1 :]])
-    joints = weighted_dlt(
-        observed.projections[pairs], observed.points[pairs], np.maximum(observed.confidence[pairs], 1e-3)
-    )
+    joints = weighted_dlt(observed.projections[pairs], observed.points[pairs], observed.confidence[pairs])
+    everybody = weighted_dlt(observed.projections, observed.points, observed.confidence)
+    both = (observed.confidence[pairs] > 0).all(axis=1)
+    joints = np.where(both[..., None], joints, everybody)
     residual = residuals_px(observed, joints)
     cost = (np.minimum(residual / config.outlier_px, 1.0) ** 2 * observed.confidence).sum(axis=(1, 2))
     best: NDArray[np.float64] = joints[int(np.argmin(cost))]
@@ -180,8 +183,14 @@ def _robust_weights(
     residual: NDArray[np.float64], usable: NDArray[np.bool_], config: RobustConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Geman-McClure weights of observations `(V, J)` and of views `(V,)`."""
+    views = np.flatnonzero(usable.any(axis=1))
+    if len(views) == 2:
+        # Two views cannot outvote each other: they are believed alike, by how far they agree.
+        both = usable[views].all(axis=0)
+        residual = residual.copy()
+        residual[np.ix_(views, np.flatnonzero(both))] = residual[views][:, both].mean(axis=0)
     view_weight = np.zeros(len(residual))
-    for view in np.flatnonzero(usable.any(axis=1)):
+    for view in views:
         median = np.median(residual[view, usable[view]])
         view_weight[view] = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
     joint_weight = 1 / (1 + (residual / config.outlier_px) ** 2) ** 2

@@ -6,14 +6,24 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration import Rig
 from engine.detector.views import HandView, observe
-from engine.triangulation import Triangulated, triangulate
+from engine.hand_model.model import PARENTS_21
+from engine.triangulation import Observations, Triangulated, residuals_px, triangulate, weighted_dlt
 
 # Wrist to middle knuckle of any human hand, metres, with room for the network's error.
 _PALM_LENGTH_M = (0.045, 0.15)
 _WRIST, _MIDDLE_KNUCKLE = 0, 9
+# Lengths of the bones that end at joints 1 to 20, in lengths of the palm, roughly.
+_BONES_IN_PALMS = np.array(
+    [0.45, 0.36, 0.35, 0.3, 1.0, 0.42, 0.27, 0.26, 1.0, 0.46, 0.3, 0.27, 0.95, 0.42, 0.28, 0.27, 0.9, 0.33, 0.2, 0.22]
+)
+_BONE_TOLERANCE = 2.5
+_PLAUSIBLE_BONES = 15
+# How much farther than the limit a view may be from a pair's joints to be tried with it: a pair alone is less sure.
+_TRIAL_FACTOR = 2.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,7 +33,7 @@ class Candidate:
     Args:
         views: One entry a view, at least two.
         triangulated: Their joints.
-        cost_px: Median residual over views and joints, crop pixels.
+        cost_px: Mean residual over views and joints, crop pixels.
     """
 
     views: list[HandView]
@@ -31,66 +41,114 @@ class Candidate:
     cost_px: float
 
 
-def plausible_palm(triangulated: Triangulated) -> bool:
-    """Whether the palm is as long as a human one."""
-    joints = triangulated.joints_world
-    length = float(np.linalg.norm(joints[_MIDDLE_KNUCKLE] - joints[_WRIST]))
-    return _PALM_LENGTH_M[0] <= length <= _PALM_LENGTH_M[1]
+@dataclass(frozen=True, eq=False, slots=True)
+class _Guess:
+    """A pair of detections taken for one hand, and the others that would join it, as indices of detections."""
+
+    members: tuple[int, ...]
+    cost_px: float
+
+
+def plausible_hand(joints_world: NDArray[np.float64]) -> bool:
+    """Whether joints `(21, 3)`, metres, could be a human hand's: its palm's length, and most bones in proportion."""
+    palm_m = float(np.linalg.norm(joints_world[_MIDDLE_KNUCKLE] - joints_world[_WRIST]))
+    if not _PALM_LENGTH_M[0] <= palm_m <= _PALM_LENGTH_M[1]:
+        return False
+    ratio = np.linalg.norm(joints_world[1:] - joints_world[list(PARENTS_21[1:])], axis=1) / (palm_m * _BONES_IN_PALMS)
+    fitting = (ratio > 1 / _BONE_TOLERANCE) & (ratio < _BONE_TOLERANCE)
+    return int(np.count_nonzero(fitting)) >= _PLAUSIBLE_BONES
 
 
 def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[Candidate]:
     """Group detections of one instant into hands.
 
-    Pairs of views that agree best start a hand; the other views' detections join where they agree with it. A detection
+    Every pair of views that could show one hand is tried with the other views' detections. The hand that most views agree
+    on is taken first, then the next of what is left: two views can agree on a ghost by chance, more hardly can. A detection
     belongs to one hand, and a hand has one detection a view.
 
     Args:
         detections: Hands found in single views.
         rig: The cameras.
-        max_cost_px: Largest median residual of views of one hand, crop pixels.
+        max_cost_px: Largest mean residual of a view of one hand, crop pixels.
 
     Returns:
-        Hands seen by at least two views, best first.
+        Hands seen by at least two views, in the order in which they were taken.
     """
-    pairs = []
-    for a, b in combinations(range(len(detections)), 2):
-        if detections[a].view == detections[b].view:
-            continue
-        candidate = _candidate([detections[a], detections[b]], rig)
-        if candidate is not None and candidate.cost_px <= max_cost_px:
-            disagree = (detections[a].landmarks.right_probability > 0.5) != (
-                detections[b].landmarks.right_probability > 0.5
-            )
-            pairs.append((candidate.cost_px + (max_cost_px / 2 if disagree else 0.0), a, b, candidate))
-    pairs.sort(key=lambda entry: entry[0])
-    taken: set[int] = set()
+    observed = [observe([detection], rig) for detection in detections]
+    pairs = {}
+    for pair in combinations(range(len(detections)), 2):
+        a, b = (detections[index] for index in pair)
+        if a.view != b.view:
+            joints = _pair_joints(observed[pair[0]], observed[pair[1]], a.view, b.view)
+            if plausible_hand(joints):
+                pairs[pair] = joints
     hands = []
-    for _, a, b, candidate in pairs:
-        if a in taken or b in taken:
-            continue
-        taken |= {a, b}
-        hand = candidate
-        views = {detections[a].view, detections[b].view}
-        for extra in sorted({d.view for d in detections} - views):
-            best: tuple[float, int, Candidate] | None = None
-            for index, detection in enumerate(detections):
-                if detection.view != extra or index in taken:
-                    continue
-                grown = _candidate([*hand.views, detection], rig)
-                # The newcomer itself must agree: the median of all would hide one view.
-                if grown is None or np.nanmedian(grown.triangulated.residual_px[extra]) > max_cost_px:
-                    continue
-                if best is None or grown.cost_px < best[0]:
-                    best = (grown.cost_px, index, grown)
-            if best is not None:
-                taken.add(best[1])
-                hand = best[2]
-        hands.append(hand)
-    return hands
+    left = set(range(len(detections)))
+    while True:
+        guesses = [
+            guess
+            for pair, joints in pairs.items()
+            if left.issuperset(pair)
+            and (guess := _guess(pair, joints, detections, observed, left, max_cost_px)) is not None
+        ]
+        guesses.sort(key=lambda guess: (-len(guess.members), guess.cost_px))
+        for guess in guesses:
+            candidate = _agreeing([detections[index] for index in guess.members], rig, max_cost_px)
+            if candidate is not None:
+                hands.append(candidate)
+                left -= {index for index in guess.members if detections[index] in candidate.views}
+                break
+        else:
+            return hands
 
 
-def _candidate(views: list[HandView], rig: Rig) -> Candidate | None:
-    triangulated = triangulate(observe(views, rig))
-    if triangulated is None or not plausible_palm(triangulated):
+def _pair_joints(first: Observations, second: Observations, a: int, b: int) -> NDArray[np.float64]:
+    """Joints `(21, 3)` of two views by the plain DLT."""
+    return weighted_dlt(
+        np.stack([first.projections[a], second.projections[b]]),
+        np.stack([first.points[a], second.points[b]]),
+        np.ones((2, 21)),
+    )
+
+
+def _guess(
+    pair: tuple[int, int],
+    joints_world: NDArray[np.float64],
+    detections: list[HandView],
+    observed: list[Observations],
+    left: set[int],
+    max_cost_px: float,
+) -> _Guess | None:
+    """Find the other views' detections that lie on a pair's joints; None where the pair itself does not."""
+    away = {}
+    for index in left:
+        view = detections[index].view
+        away[index] = float(residuals_px(observed[index], joints_world)[view].mean())
+    if max(away[index] for index in pair) > max_cost_px:
         return None
-    return Candidate(views, triangulated, float(np.nanmedian(triangulated.residual_px)))
+    members, costs = list(pair), [away[index] for index in pair]
+    for view in {detections[index].view for index in left} - {detections[index].view for index in pair}:
+        best = min((index for index in left if detections[index].view == view), key=away.__getitem__)
+        if away[best] <= _TRIAL_FACTOR * max_cost_px:
+            members.append(best)
+            costs.append(away[best])
+    right = [detections[index].landmarks.right_probability > 0.5 for index in members]
+    # Views that disagree on the side are less likely one hand, though the network often errs.
+    minority = min(np.count_nonzero(right), len(right) - np.count_nonzero(right))
+    return _Guess(tuple(members), float(np.mean(costs)) + max_cost_px * minority / len(members))
+
+
+def _agreeing(views: list[HandView], rig: Rig, max_cost_px: float) -> Candidate | None:
+    """Triangulate views, leaving out the worst until all agree; None when fewer than two do."""
+    while len(views) >= 2:
+        triangulated = triangulate(observe(views, rig))
+        if triangulated is None:
+            return None
+        residual = triangulated.residual_px[[view.view for view in views]].mean(axis=1)
+        worst = int(np.argmax(residual))
+        if residual[worst] <= max_cost_px:
+            if not plausible_hand(triangulated.joints_world):
+                return None
+            return Candidate(views, triangulated, float(residual.mean()))
+        views = views[:worst] + views[worst + 1 :]
+    return None

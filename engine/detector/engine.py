@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from calibration import Camera, Rig
 from capture.frames import Frame, FrameSet
 from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
-from engine.detector.association import Candidate, associate, plausible_palm
+from engine.detector.association import Candidate, associate, plausible_hand
 from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, Palm, PalmDetector
 from engine.detector.track import Estimate, SideModels, Track, chirality_log_odds, side_log_odds
 from engine.detector.views import HandView, observe
@@ -47,7 +47,7 @@ class DetectorConfig:
         max_hands: So many hands are tracked at once.
         min_palm_score: Palms below it are no detections.
         min_presence: Crops below it hold no hand.
-        max_disagreement_px: Median residual above which views do not show one hand, crop pixels.
+        max_disagreement_px: Residual above which views do not show one hand, crop pixels.
         search_period_s: While fewer hands than `max_hands` are tracked, every view is searched this often.
         lost_search_s: After a hand was lost, every view of every frame set is searched for so long.
         coast_s: A hand that is not seen is looked for at its predicted place for so long.
@@ -60,7 +60,7 @@ class DetectorConfig:
     max_hands: int = 2
     min_palm_score: float = 0.5
     min_presence: float = 0.5
-    max_disagreement_px: float = 16.0
+    max_disagreement_px: float = 12.0
     search_period_s: float = 0.25
     lost_search_s: float = 1.0
     coast_s: float = 0.3
@@ -341,7 +341,8 @@ class DetectorEngine:
                 track.update(triangulated, views, now_ns)
         for a, b in combinations(list(self._tracks), 2):
             if a in self._tracks and b in self._tracks and _same_place(a.joints_world, b.joints_world):
-                self._drop(_worse(a, b, predicted), now_ns)
+                # A hand that is seen stays where a lost one was last.
+                self._drop(max(a, b, key=lambda track: (track.misses > 0, _strayed(track, predicted))), now_ns)
         for track in list(self._tracks):
             coasted = now_ns - track.timestamp_ns > self._config.coast_s * 1e9
             if track.side_refuted or (track.misses > self._config.coast_frame_sets and coasted):
@@ -350,7 +351,7 @@ class DetectorEngine:
     def _agree(self, views: list[HandView], rig: Rig) -> Triangulated | None:
         """Triangulate what the views saw; None when no two of them agree on a hand."""
         triangulated = triangulate(observe(views, rig), self._config.robust)
-        if triangulated is None or not plausible_palm(triangulated):
+        if triangulated is None or not plausible_hand(triangulated.joints_world):
             return None
         believed = np.nanmedian(triangulated.residual_px[[v.view for v in views]], axis=1)
         if np.count_nonzero(believed <= self._config.max_disagreement_px) < 2:
@@ -380,10 +381,11 @@ def _is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray
     """Whether the joints that were found for one track lie on another track's hand."""
     camera = rig.cameras[view.view]
     found = view.keypoints_px(camera)
-    distances = {
-        other: float(np.nanmean(np.linalg.norm(camera.project(joints) - found, axis=1)))
-        for other, joints in predicted.items()
-    }
+    distances = {}
+    for other, joints in predicted.items():
+        away = np.linalg.norm(camera.project(joints) - found, axis=1)
+        # A hand behind the camera is far from whatever it sees.
+        distances[other] = float(np.nanmean(away)) if np.isfinite(away).any() else np.inf
     own = camera.project(predicted[track_id])
     palm_px = float(np.linalg.norm(own[9] - own[0]))
     return any(
@@ -393,16 +395,10 @@ def _is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray
     )
 
 
-def _worse(a: Track, b: Track, predicted: dict[int, NDArray[np.float64]]) -> Track:
-    """Of two tracks on one hand, the one that left its own path to be there."""
-
-    def strayed(track: Track) -> float:
-        joints = predicted.get(track.id)
-        return (
-            np.inf if joints is None else float(np.linalg.norm(joints.mean(axis=0) - track.joints_world.mean(axis=0)))
-        )
-
-    return a if strayed(a) > strayed(b) else b
+def _strayed(track: Track, predicted: dict[int, NDArray[np.float64]]) -> float:
+    """How far a track left its own path, metres: of two tracks on one hand, the stray one is wrong."""
+    joints = predicted.get(track.id)
+    return np.inf if joints is None else float(np.linalg.norm(joints.mean(axis=0) - track.joints_world.mean(axis=0)))
 
 
 def _hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:

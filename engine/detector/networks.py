@@ -122,17 +122,18 @@ class PalmDetector:
         centers = raw[:, :2] + offsets
         sizes = raw[:, 2:4]
         points = raw[:, 4:].reshape(-1, 7, 2) + offsets[:, None]
-        origin = np.array([left, top]) + 0.5
+        # The network counts from the canvas's edge: a pixel's centre lies half a pixel further, on both scales.
+        origin = np.array([left, top])
         factor = np.array([width / size[0], height / size[1]])
         palms = []
         for index in _suppress(centers, sizes, scores[keep])[: self._max_palms]:
             palms.append(
                 Palm(
                     score=float(scores[keep][index]),
-                    center_px=(centers[index] - origin) * factor,
+                    center_px=(centers[index] - origin) * factor - 0.5,
                     size_px=float(sizes[index].max() * factor.mean()),
-                    wrist_px=(points[index, _PALM_WRIST] - origin) * factor,
-                    middle_knuckle_px=(points[index, _PALM_MIDDLE_KNUCKLE] - origin) * factor,
+                    wrist_px=(points[index, _PALM_WRIST] - origin) * factor - 0.5,
+                    middle_knuckle_px=(points[index, _PALM_MIDDLE_KNUCKLE] - origin) * factor - 0.5,
                 )
             )
         return palms

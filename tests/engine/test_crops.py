@@ -145,7 +145,9 @@ def test_outside_the_picture_is_black(camera: Camera) -> None:
 
 def test_where_the_lens_has_no_rays_is_black() -> None:
     # This lens folds back beyond 0.74 of the focal length: most of a crop out there shows nothing at all.
-    camera = replace(CAMERAS["brown-conrady 5"], distortion=np.array([-0.6, 0.0, 0.0, 0.0, 0.0]), width=1400, height=800)
+    camera = replace(
+        CAMERAS["brown-conrady 5"], distortion=np.array([-0.6, 0.0, 0.0, 0.0, 0.0]), width=1400, height=800
+    )
     white = np.full((camera.height, camera.width, 3), 255, np.uint8)
     crop = crop_around_joints(_hand_in(camera, np.array([0.78, 0.0, 1.0]), np.zeros(3)), SIZE_PX)
     assert crop is not None
@@ -181,7 +183,7 @@ def test_a_crop_does_not_depend_on_the_unit_of_depth(camera: Camera) -> None:
 def test_a_hand_that_is_not_wholly_in_front_has_no_crop(shift_m: float) -> None:
     joints = _hand_in(CAMERAS["pinhole"], np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.5, 0.0]))
     assert crop_around_joints(joints, SIZE_PX) is not None
-    assert crop_around_joints(joints + (0.0, 0.0, shift_m), SIZE_PX) is None
+    assert crop_around_joints(joints + np.array([0.0, 0.0, shift_m]), SIZE_PX) is None
 
 
 def _palm_of(camera: Camera, joints: Array) -> tuple[Array, float, Array, Array]:

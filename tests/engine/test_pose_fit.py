@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -105,7 +107,7 @@ def test_following_a_motion_stays_on_it(side: Side) -> None:
 def test_following_recovers_from_another_pose() -> None:
     shaped = _shaped("right", 6)
     poses = _poses("right", 12)
-    for before, after in zip(poses[:-1], poses[1:], strict=True):
+    for before, after in pairwise(poses):
         start = FITTERS["right"].fit(shaped, shaped.posed(before, np.zeros(3)).joints, SURE)
         joints = shaped.posed(after, np.full(3, 0.1)).joints
         fitted = start
@@ -240,7 +242,9 @@ def test_impossible_joints_stay_numbers() -> None:
             fitted = FITTERS["right"].fit(shaped, joints, SURE, before)
             assert np.isfinite(fitted.posed.joints).all()
             np.testing.assert_allclose(
-                fitted.local_rotations @ np.swapaxes(fitted.local_rotations, 1, 2), np.tile(np.eye(3), (16, 1, 1)), atol=1e-9
+                fitted.local_rotations @ np.swapaxes(fitted.local_rotations, 1, 2),
+                np.tile(np.eye(3), (16, 1, 1)),
+                atol=1e-9,
             )
             assert (np.linalg.det(fitted.local_rotations) > 0).all()
 

@@ -157,7 +157,7 @@ def test_a_grossly_wrong_view_drags_nothing(views: int, layout: Layout, wrong: s
             angle = rng.uniform(0.0, 2 * np.pi)
             points = _shifted(observed, bad, 60.0 * np.array([np.cos(angle), np.sin(angle)]))
         elif wrong == "another hand":
-            points[bad] = _observe(transforms, _hand(rng, rng.normal(0.0, 0.1, 3) + (0.2, 0.0, 0.0))).points[bad]
+            points[bad] = _observe(transforms, _hand(rng, rng.normal((0.2, 0.0, 0.0), 0.1))).points[bad]
         else:
             middle = points[bad].mean(axis=0)
             points[bad] = middle - (points[bad] - middle)
@@ -294,7 +294,7 @@ def test_information_is_the_inverse_of_the_scatter(views: int) -> None:
     joints = _hand(rng)
     observed = _observe(_cameras(rng, views, "dome"), joints)
     errors, claimed = [], []
-    for _ in range(300):
+    for _ in range(200):
         noise = rng.normal(0.0, config.noise_px, observed.points.shape) / observed.focals_px[:, None, None]
         result = _agreed(replace(observed, points=observed.points + noise), config)
         errors.append(result.joints_world - joints)
@@ -305,7 +305,7 @@ def test_information_is_the_inverse_of_the_scatter(views: int) -> None:
     # Along every direction: eigenvalues of claim^-1 scatter are variance ratios.
     ratios = np.linalg.eigvals(np.linalg.solve(mean_claim, scatter)).real
     assert 0.75 < np.median(ratios) < 1.25, np.median(ratios)
-    assert 0.5 < ratios.min()
+    assert ratios.min() > 0.5
     assert ratios.max() < 1.6
 
 

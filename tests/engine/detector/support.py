@@ -136,7 +136,5 @@ def errors_mm(pairs: Sequence[tuple[HandPose, HandTruth]]) -> Array:
 
     The networks and the model put a joint at different places in the flesh; that difference is none of tracking's.
     """
-    offsets = np.stack(
-        [(hand.joints_world - true.joints_world) @ true.posed.rotations[0] for hand, true in pairs]
-    )
+    offsets = np.stack([(hand.joints_world - true.joints_world) @ true.posed.rotations[0] for hand, true in pairs])
     return np.asarray(1e3 * np.linalg.norm(offsets - np.median(offsets, axis=0), axis=2))

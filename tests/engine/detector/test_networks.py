@@ -164,6 +164,23 @@ def test_from_picture_to_joints_without_knowing_anything(
     assert np.mean(near) >= 0.8
 
 
+def test_a_mirrored_crop_gives_mirrored_joints(landmarks: LandmarkNetwork) -> None:
+    # Hands of both sides, so that what the network thinks of a side cancels out.
+    sums = []
+    for side in ("right", "left"):
+        for view, image, joints in _pictures("right" if side == "right" else "left"):
+            camera = RIG.cameras[view]
+            crop = crop_around_joints(camera.to_camera(joints), LANDMARK_INPUT_PX)
+            assert crop is not None
+            sampled = sample_crop(image, camera, crop)
+            plain, mirrored = landmarks.infer(sampled), landmarks.infer(np.ascontiguousarray(sampled[:, ::-1]))
+            if min(plain.presence, mirrored.presence) > 0.8:
+                sums.append((plain.keypoints_crop_px + mirrored.keypoints_crop_px)[:, 0].mean())
+    assert len(sums) > 25
+    # Half of what misses is each joint's offset: it should be a fraction of a pixel.
+    assert abs(np.mean(sums) - (LANDMARK_INPUT_PX - 1)) / 2 < 0.4
+
+
 def test_a_crop_of_nothing_holds_no_hand(landmarks: LandmarkNetwork) -> None:
     size = LANDMARK_INPUT_PX
     noise = np.random.default_rng(2).integers(0, 256, (size, size, 3), dtype=np.uint8)
