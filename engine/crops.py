@@ -18,7 +18,7 @@ _NODE_SPACING_PX = 16
 # The palm and the lower finger joints: a box around them hardly changes with the fingers' flexion.
 _BOX_JOINTS = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
 _KNUCKLES = np.array([5, 9, 13])
-_BOX_SCALE = 2.08
+_BOX_SCALE = 2.0
 _BOX_SHIFT = 0.1
 
 

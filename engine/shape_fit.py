@@ -15,7 +15,7 @@ from engine.hand_model.model import MANO_TO_CANONICAL, PARENTS_21, SHAPE_SIZE, H
 _BONES = np.array([(PARENTS_21[j], j) for j in range(1, 21)] + [(5, 9), (9, 13), (13, 17), (5, 17)])
 _HISTORY = 150
 _SETTLED = 60
-_CARRIED = 20
+_CARRIED = 5
 # Once settled, only every so manyth frame is added: neighbouring frames say the same, other poses say more.
 _SPARSE = 5
 _SOLVE_STEPS = 4

@@ -44,7 +44,9 @@ class OneEuroFilter:
         """Smooth points `(J, 3)`, metres, taken at a time later than the last."""
         if self._points is None or self._velocity is None:
             self._points, self._velocity = points.copy(), np.zeros_like(points)
-        elif timestamp_ns > self._timestamp_ns:
+        elif timestamp_ns <= self._timestamp_ns:
+            return self._points
+        else:
             elapsed_s = (timestamp_ns - self._timestamp_ns) * 1e-9
             raw = (points - self._points) / elapsed_s
             self._velocity += _share(self._config.speed_cutoff_hz, elapsed_s) * (raw - self._velocity)

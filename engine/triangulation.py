@@ -81,7 +81,7 @@ def weighted_dlt(
         Points `(..., J, 3)` in the projections' world frame.
     """
     rows = points[..., None] * projections[..., :, None, None, 2, :] - projections[..., :, None, :2, :]
-    # A row's algebraic error is the depth times the geometric one; dividing by its norm removes the scale.
+    # Rows of one length, so that a view's focal length and the points' scale weigh nothing.
     rows = rows / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
     rows = rows * weights[..., None, None]
     normal = np.einsum("...vjri,...vjrk->...jik", rows, rows)

@@ -62,9 +62,9 @@ def plausible_hand(joints_world: NDArray[np.float64]) -> bool:
 def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[Candidate]:
     """Group detections of one instant into hands.
 
-    Every pair of views that could show one hand is tried with the other views' detections. The hand that most views agree
-    on is taken first, then the next of what is left: two views can agree on a ghost by chance, more hardly can. A detection
-    belongs to one hand, and a hand has one detection a view.
+    Every pair of views that could show one hand is tried with the other views' detections. The hand that most views
+    agree on is taken first, then the next of what is left: two views can agree on a ghost by chance, more hardly can. A
+    detection belongs to one hand, and a hand has one detection a view.
 
     Args:
         detections: Hands found in single views.

@@ -18,7 +18,7 @@ from calibration import Camera, Rig
 from capture.frames import Frame, FrameSet
 from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
 from engine.detector.association import Candidate, associate, plausible_hand
-from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, Palm, PalmDetector
+from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, LandmarkSize, Palm, PalmDetector
 from engine.detector.track import Estimate, SideModels, Track, chirality_log_odds, side_log_odds
 from engine.detector.views import HandView, observe
 from engine.hand_model.model import HandModel, Side
@@ -44,6 +44,7 @@ class DetectorConfig:
     """Settings of the detector engine.
 
     Args:
+        landmarks: Which of MediaPipe's landmark networks.
         max_hands: So many hands are tracked at once.
         min_palm_score: Palms below it are no detections.
         min_presence: Crops below it hold no hand.
@@ -57,6 +58,7 @@ class DetectorConfig:
         smoothing: One-Euro smoothing of the joints; None is off.
     """
 
+    landmarks: LandmarkSize = "full"
     max_hands: int = 2
     min_palm_score: float = 0.5
     min_presence: float = 0.5
@@ -86,7 +88,7 @@ class DetectorEngine:
             "left": SideModels(models.mirrored(), PoseFitter(models.mirrored(), self._config.fit)),
         }
         self._palms = PalmDetector(self._config.min_palm_score)
-        self._landmarks = LandmarkNetwork()
+        self._landmarks = LandmarkNetwork(self._config.landmarks)
         self._threads = threads or min(8, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="detector")
         self._next_id = 0
@@ -98,7 +100,7 @@ class DetectorEngine:
     def card(self) -> EngineCard:
         """What runs."""
         return EngineCard(
-            model_id="detector-1",
+            model_id=f"detector-{self._config.landmarks}",
             kind="detector",
             backend=f"onnxruntime {ort.__version__} CPU, {self._threads} threads",
             hand_model=self._sides["right"].model.name,
@@ -129,6 +131,13 @@ class DetectorEngine:
 
     def process(self, frame_set: FrameSet, rig: Rig) -> tuple[HandPose, ...]:
         """Track hands into the next frame set; see `engine.types.HandEngine`."""
+        if len(frame_set.frames) != len(rig):
+            raise ValueError(
+                f"frame set {frame_set.id} has {len(frame_set.frames)} views and the rig {len(rig)}; "
+                "give one entry a camera"
+            )
+        if not frame_set.view_ids:
+            return ()
         if rig.id != self._rig_id:
             self.reset()
             self._rig_id = rig.id
@@ -330,6 +339,7 @@ class DetectorEngine:
         self, seen: dict[int, list[HandView]], predicted: dict[int, NDArray[np.float64]], rig: Rig, now_ns: int
     ) -> None:
         """Take the views into their tracks, and drop tracks that are lost, doubled or of the wrong side."""
+        coasting = {track.id for track in self._tracks if track.misses > 0}
         for track in self._tracks:
             views = seen[track.id]
             if len(predicted) > 1:
@@ -341,8 +351,8 @@ class DetectorEngine:
                 track.update(triangulated, views, now_ns)
         for a, b in combinations(list(self._tracks), 2):
             if a in self._tracks and b in self._tracks and _same_place(a.joints_world, b.joints_world):
-                # A hand that is seen stays where a lost one was last.
-                self._drop(max(a, b, key=lambda track: (track.misses > 0, _strayed(track, predicted))), now_ns)
+                # A hand that was being followed stays; a lost one, looked for at the same place, took its views.
+                self._drop(max(a, b, key=lambda track: (track.id in coasting, _strayed(track, predicted))), now_ns)
         for track in list(self._tracks):
             coasted = now_ns - track.timestamp_ns > self._config.coast_s * 1e9
             if track.side_refuted or (track.misses > self._config.coast_frame_sets and coasted):

@@ -31,7 +31,7 @@ _HEAVY_TAILS = 2.0
 # How far the model's joints are trusted about the measured ones in the answer, metres. The palm is rigid, so the model
 # holds its bones to their lengths; fingers are as the views measured them, except where the views leave them open.
 _PALM_MODEL_ERROR_M = 0.010
-_THUMB_BASE_MODEL_ERROR_M = 0.005
+_THUMB_BASE_MODEL_ERROR_M = 0.008
 _FINGER_MODEL_ERROR_M = 0.03
 _ANSWER_MODEL_ERROR_M = np.full((21, 1, 1), _FINGER_MODEL_ERROR_M)
 _ANSWER_MODEL_ERROR_M[[0, 5, 9, 13, 17]] = _PALM_MODEL_ERROR_M
@@ -165,7 +165,8 @@ class Track:
             speed = float(np.linalg.norm(velocity))
             velocity *= min(1.0, _MAX_SPEED_M_S / max(speed, 1e-9))
             self._velocity += _VELOCITY_SHARE * (velocity - self._velocity)
-        evidence = side_log_odds(views)
+        # One frame set, however many views it has, must not turn a side over.
+        evidence = float(np.clip(side_log_odds(views), -_SIDE_LOG_ODDS_LIMIT, _SIDE_LOG_ODDS_LIMIT))
         self._side_evidence = min(
             self._side_evidence + (evidence if self.side == "right" else -evidence), _SIDE_LOG_ODDS_LIMIT
         )

@@ -160,7 +160,7 @@ def test_a_hand_of_no_human_size_is_none() -> None:
         detections = [hand_view(rig, view, scaled) for view in range(3)]
         triangulated = triangulate(observe(detections, rig))
         assert triangulated is not None
-        assert not plausible_hand(triangulated)
+        assert not plausible_hand(triangulated.joints_world)
         assert associate(detections, rig, MAX_COST_PX) == []
 
 

@@ -1,0 +1,124 @@
+"""Derive the embedded networks from MediaPipe's own package.
+
+Run once, where the project's files are to be made anew, in an environment of its own:
+
+    pip install tf2onnx==1.17.0 tensorflow-cpu onnx onnxruntime
+    python engine/detector/derive_networks.py mediapipe-0.10.21-*.whl engine/detector/data
+
+Each TFLite network becomes ONNX, and then two things that change no answer: PRelu, which ONNX Runtime computes slowly
+on a CPU, becomes a sum of what its two halves give, and weights that TFLite stores in half precision are stored so again,
+with a cast that ONNX Runtime folds when it loads the file. The result is compared with TFLite's own interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import tensorflow as tf
+from onnx import TensorProto, helper, numpy_helper
+
+NETWORKS = {
+    "palm_detection_lite.onnx": "mediapipe/modules/palm_detection/palm_detection_lite.tflite",
+    "hand_landmark_lite.onnx": "mediapipe/modules/hand_landmark/hand_landmark_lite.tflite",
+    "hand_landmark_full.onnx": "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+}
+_OPSET = 17
+_SMALL = 64
+
+
+def replace_prelu(model: onnx.ModelProto) -> None:
+    """Write every PRelu as relu(x) + slope * min(x, 0), or as max(x, slope * x) where no slope is above 1."""
+    slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    zero = "prelu_zero"
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "PRelu":
+            nodes.append(node)
+            continue
+        values, slope = node.input
+        (result,) = node.output
+        below, scaled, above = (f"{result}_{part}" for part in ("below", "scaled", "above"))
+        if slopes[slope].max() <= 1:
+            nodes.append(helper.make_node("Mul", [values, slope], [scaled], name=scaled))
+            nodes.append(helper.make_node("Max", [values, scaled], [result], name=result))
+            continue
+        nodes.append(helper.make_node("Min", [values, zero], [below], name=below))
+        nodes.append(helper.make_node("Mul", [below, slope], [scaled], name=scaled))
+        nodes.append(helper.make_node("Relu", [values], [above], name=above))
+        nodes.append(helper.make_node("Add", [above, scaled], [result], name=result))
+    if any(zero in node.input for node in nodes):
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), zero))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def store_halves(model: onnx.ModelProto) -> None:
+    """Store float32 weights that are half precision numbers as such."""
+    casts = []
+    for index, tensor in enumerate(model.graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _SMALL:
+            continue
+        halves = values.astype(np.float16)
+        if not np.array_equal(halves.astype(np.float32), values):
+            continue
+        stored = f"{tensor.name}_half"
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT, name=f"{stored}_cast"))
+        model.graph.initializer[index].CopyFrom(numpy_helper.from_array(halves, stored))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def largest_difference(tflite: Path, onnx_file: Path) -> float:
+    """Largest difference of any output from TFLite's, relative to that output's spread, over random pictures."""
+    interpreter = tf.lite.Interpreter(str(tflite))
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    session = ort.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(5):
+        picture = random.random(given["shape"], dtype=np.float32)
+        interpreter.set_tensor(given["index"], picture)
+        interpreter.invoke()
+        wanted = {d["name"].split(":")[0]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
+        for output, value in zip(session.get_outputs(), session.run(None, {name: picture}), strict=True):
+            reference = wanted[output.name]
+            worst = max(worst, float(np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-6)))
+    return worst
+
+
+def main() -> None:
+    """Convert, compare and print checksums."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wheel", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(arguments.wheel) as wheel:
+        for target, member in NETWORKS.items():
+            tflite = Path(wheel.extract(member, folder))
+            made = arguments.out / target
+            command = ["-m", "tf2onnx.convert", "--tflite", tflite, "--output", made, "--opset", _OPSET]
+            subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True)  # noqa: S603
+            model = onnx.load(made)
+            replace_prelu(model)
+            store_halves(model)
+            onnx.checker.check_model(model)
+            onnx.save(model, made)
+            digest = hashlib.sha256(made.read_bytes()).hexdigest()
+            sys.stdout.write(f"{made}: {digest}, differs by {largest_difference(tflite, made):.1e}\n")
+
+
+if __name__ == "__main__":
+    main()
