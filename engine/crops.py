@@ -45,6 +45,10 @@ class CropCamera:
         """Turn crop pixels `(..., 2)` into normalised crop coordinates `(..., 2)`."""
         return (pixels - self.principal_px) / self.focal_px
 
+    def pixels(self, rays: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn normalised crop coordinates `(..., 2)` into crop pixels `(..., 2)`."""
+        return rays * self.focal_px + self.principal_px
+
     def to_camera(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn crop pixels `(..., 2)` into directions `(..., 3)` in the real camera's axes."""
         rays = self.rays(pixels)

@@ -14,7 +14,11 @@ from engine.types import HandEngine
 
 Backend = Literal["auto", "onnxruntime", "tensorrt", "torch"]
 
-MODELS: dict[str, LandmarkSize] = {"detector": "full", "detector-lite": "lite"}
+MODELS: dict[str, LandmarkSize | Literal["auto"]] = {
+    "detector": "auto",
+    "detector-full": "full",
+    "detector-lite": "lite",
+}
 
 
 def open_engine(
@@ -28,7 +32,7 @@ def open_engine(
     """Open an engine.
 
     Args:
-        model: `detector`, the embedded default, or `detector-lite`, which is faster and less accurate.
+        model: `detector`, the embedded default; `detector-full` and `detector-lite` fix the size of its network.
         backend: What executes it; `auto` takes the best that is there.
         hand_model: A converted hand model; None is the embedded open hand.
         smoothing: One-Euro smoothing of the joints.

@@ -24,6 +24,12 @@ _CANONICAL_OF_MANO = np.array([MANO_TO_CANONICAL.index(joint) for joint in range
 # MANO's finger joints are five chains of three: the last two of each are hinges that bend together.
 _MIDDLE_HINGES = np.array([2, 5, 8, 11])
 _END_HINGES = _MIDDLE_HINGES + 1
+_FINGER_PARAMETERS = np.arange(3, 3 * _JOINTS).reshape(_JOINTS - 1, 3)
+_FINGER_BLOCKS = (_FINGER_PARAMETERS[:, :, None], _FINGER_PARAMETERS[:, None, :])
+_HINGE_PARAMETERS = np.concatenate(
+    [_FINGER_PARAMETERS[_END_HINGES - 1], _FINGER_PARAMETERS[_MIDDLE_HINGES - 1]], axis=1
+)
+_HINGE_BLOCKS = (_HINGE_PARAMETERS[:, :, None], _HINGE_PARAMETERS[:, None, :])
 
 
 def _moves() -> NDArray[np.float64]:
@@ -193,7 +199,7 @@ class PoseFitter:
         angles = axis_angle_from_matrix(rotations[1:])
         # Rows: flexion, abduction and twist of each finger joint, as linear functions of the tangent step.
         rows = prior.axes @ _inverse_right_jacobian(angles)
-        values = np.einsum("kai,ki->ka", prior.axes, angles)
+        values = (prior.axes @ angles[:, :, None])[..., 0]
         precision = 1 / prior.sigma_rad**2
         error = prior.mean_rad - values
         pull = precision * error
@@ -202,19 +208,14 @@ class PoseFitter:
         stiff = 1 / config.limit_rad**2
         precision = precision + np.where(outside, stiff, 0.0)
         pull = pull + stiff * beyond
-        blocks = np.einsum("kai,ka,kaj->kij", rows, precision, rows)
-        forces = np.einsum("kai,ka->ki", rows, pull)
-        for joint in range(_JOINTS - 1):
-            at = slice(3 * joint + 3, 3 * joint + 6)
-            normal[at, at] += blocks[joint]
-            gradient[at] += forces[joint]
-        for middle, end in zip(_MIDDLE_HINGES - 1, _END_HINGES - 1, strict=True):
-            row = np.zeros(_PARAMETERS)
-            row[3 * end + 3 : 3 * end + 6] = rows[end, 0]
-            row[3 * middle + 3 : 3 * middle + 6] = -config.hinge_ratio * rows[middle, 0]
-            hinge_error = config.hinge_ratio * values[middle, 0] - values[end, 0]
-            normal += np.outer(row, row) / config.hinge_rad**2
-            gradient += row * (hinge_error / config.hinge_rad**2)
+        blocks = (rows.transpose(0, 2, 1) * precision[:, None, :]) @ rows
+        normal[_FINGER_BLOCKS] += blocks
+        gradient[3 : 3 * _JOINTS] += (pull[:, None, :] @ rows).ravel()
+        # Each hinge: six parameters, the end joint's and the middle joint's.
+        row = np.concatenate([rows[_END_HINGES - 1, 0], -config.hinge_ratio * rows[_MIDDLE_HINGES - 1, 0]], axis=1)
+        error = config.hinge_ratio * values[_MIDDLE_HINGES - 1, 0] - values[_END_HINGES - 1, 0]
+        normal[_HINGE_BLOCKS] += row[:, :, None] * row[:, None, :] / config.hinge_rad**2
+        np.add.at(gradient, _HINGE_PARAMETERS, row * (error / config.hinge_rad**2)[:, None])
 
 
 def _joint_jacobian(posed: PosedHand) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RIDGE = 1e-9
+_MIN_DEPTH_M = 1e-6
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -94,13 +95,20 @@ def weighted_dlt(
 
 def residuals_px(observed: Observations, joints_world: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances `(..., V, J)` in crop pixels of observations to projected joints `(..., J, 3)`; huge behind a view."""
-    rotated = np.einsum("vik,...jk->...vji", observed.projections[:, :, :3], joints_world)
-    moved = rotated + observed.projections[:, None, :, 3]
-    depth = np.maximum(moved[..., 2:], 1e-6)
-    difference = (moved[..., :2] / depth - observed.points) * observed.focals_px[:, None, None]
-    distance: NDArray[np.float64] = np.linalg.norm(difference, axis=-1)
-    distance = np.where(moved[..., 2] > 1e-6, distance, 1e6)
+    difference, moved = _differences_px(observed, joints_world)
+    distance = np.sqrt(difference[..., 0] ** 2 + difference[..., 1] ** 2)
+    distance = np.where(moved[..., 2] > _MIN_DEPTH_M, distance, 1e6)
     return distance
+
+
+def _differences_px(
+    observed: Observations, joints_world: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Projected joints minus observations `(..., V, J, 2)`, crop pixels; and joints in crop axes `(..., V, J, 3)`."""
+    turned = joints_world[..., None, :, :] @ observed.projections[:, :, :3].transpose(0, 2, 1)
+    moved = turned + observed.projections[:, None, :, 3]
+    flat = moved[..., :2] / np.maximum(moved[..., 2:], _MIN_DEPTH_M)
+    return (flat - observed.points) * observed.focals_px[:, None, None], moved
 
 
 def triangulate(observed: Observations, config: RobustConfig | None = None) -> Triangulated | None:
@@ -135,7 +143,7 @@ def triangulate(observed: Observations, config: RobustConfig | None = None) -> T
         joints = _refine(local, joints, weights)
     residual = residuals_px(local, joints)
     weights, view_weight = _robust_weights(residual, usable, config)
-    jacobian = _jacobian(local, joints)
+    jacobian = _jacobian(local, _differences_px(local, joints)[1])
     information = _information(jacobian, weights * local.confidence) / config.noise_px**2
     # Where the views disagree by more than their noise the answer is less sure than their number says.
     total = (weights * local.confidence).sum(axis=0)
@@ -197,10 +205,9 @@ def _robust_weights(
     return np.where(usable, joint_weight * view_weight[:, None], 0.0), view_weight
 
 
-def _jacobian(observed: Observations, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Change of each observation in crop pixels with its joint `(V, J, 2, 3)`, 1/m."""
-    moved = np.einsum("vik,jk->vji", observed.projections[:, :, :3], joints) + observed.projections[:, None, :, 3]
-    depth = np.maximum(moved[..., 2], 1e-6)
+def _jacobian(observed: Observations, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Change of each observation in crop pixels with its joint `(V, J, 2, 3)`, 1/m, from joints in crop axes."""
+    depth = np.maximum(moved[..., 2], _MIN_DEPTH_M)
     flat = moved[..., :2] / depth[..., None]
     rows = observed.projections[:, None, :2, :3] - flat[..., None] * observed.projections[:, None, 2:, :3]
     scaled: NDArray[np.float64] = rows * (observed.focals_px[:, None] / depth)[..., None, None]
@@ -208,19 +215,19 @@ def _jacobian(observed: Observations, joints: NDArray[np.float64]) -> NDArray[np
 
 
 def _information(jacobian: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    weighted = jacobian * weights[..., None, None]
-    information: NDArray[np.float64] = np.einsum("vjri,vjrk->jik", weighted, jacobian)
+    """Sum over the views of J^T w J `(J, 3, 3)`."""
+    information: NDArray[np.float64] = ((jacobian.transpose(0, 1, 3, 2) * weights[..., None, None]) @ jacobian).sum(
+        axis=0
+    )
     return information
 
 
 def _refine(observed: Observations, joints: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """One Gauss-Newton step on the weighted geometric error of every joint."""
     weights = weights * observed.confidence
-    jacobian = _jacobian(observed, joints)
-    moved = np.einsum("vik,jk->vji", observed.projections[:, :, :3], joints) + observed.projections[:, None, :, 3]
-    flat = moved[..., :2] / np.maximum(moved[..., 2:], 1e-6)
-    error = (observed.points - flat) * observed.focals_px[:, None, None]
-    gradient = np.einsum("vjri,vjr->ji", jacobian * weights[..., None, None], error)
+    difference, moved = _differences_px(observed, joints)
+    jacobian = _jacobian(observed, moved)
+    gradient = -((difference * weights[..., None])[..., None, :] @ jacobian)[..., 0, :].sum(axis=0)
     normal = _information(jacobian, weights)
     damping = _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None, None] + 1e-6
     step = np.linalg.solve(normal + damping * np.eye(3), gradient[..., None])[..., 0]

@@ -5,9 +5,10 @@ Run once, where the project's files are to be made anew, in an environment of it
     pip install tf2onnx==1.17.0 tensorflow-cpu onnx onnxruntime
     python engine/detector/derive_networks.py mediapipe-0.10.21-*.whl engine/detector/data
 
-Each TFLite network becomes ONNX, and then two things that change no answer: PRelu, which ONNX Runtime computes slowly
-on a CPU, becomes a sum of what its two halves give, and weights that TFLite stores in half precision are stored so again,
-with a cast that ONNX Runtime folds when it loads the file. The result is compared with TFLite's own interpreter.
+Each TFLite network becomes ONNX, and then three things that change no answer: the picture comes in as planes, as ONNX
+Runtime wants it; PRelu, which ONNX Runtime computes slowly on a CPU, becomes a sum of what its two halves give; and
+weights that TFLite stores in half precision are stored so again, with a cast that is folded when the file is loaded.
+The result is compared with TFLite's own interpreter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,21 @@ NETWORKS = {
 }
 _OPSET = 17
 _SMALL = 64
+
+
+def take_planes(model: onnx.ModelProto) -> None:
+    """Let the picture come in as `(1, 3, H, W)`, without the transposition from `(1, H, W, 3)`."""
+    (picture,) = model.graph.input
+    (first,) = [node for node in model.graph.node if picture.name in node.input]
+    if first.op_type != "Transpose" or list(first.attribute[0].ints) != [0, 3, 1, 2]:
+        raise ValueError(f"{first.name}: the network does not begin with a transposition to planes")
+    (planes,) = first.output
+    for node in model.graph.node:
+        node.input[:] = [picture.name if name == planes else name for name in node.input]
+    model.graph.node.remove(first)
+    batch, height, width, channels = (dimension.dim_value for dimension in picture.type.tensor_type.shape.dim)
+    for dimension, value in zip(picture.type.tensor_type.shape.dim, (batch, channels, height, width), strict=True):
+        dimension.dim_value = value
 
 
 def replace_prelu(model: onnx.ModelProto) -> None:
@@ -93,7 +109,9 @@ def largest_difference(tflite: Path, onnx_file: Path) -> float:
         interpreter.set_tensor(given["index"], picture)
         interpreter.invoke()
         wanted = {d["name"].split(":")[0]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
-        for output, value in zip(session.get_outputs(), session.run(None, {name: picture}), strict=True):
+        for output, value in zip(
+            session.get_outputs(), session.run(None, {name: picture.transpose(0, 3, 1, 2)}), strict=True
+        ):
             reference = wanted[output.name]
             worst = max(worst, float(np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-6)))
     return worst
@@ -112,6 +130,7 @@ def main() -> None:
             command = ["-m", "tf2onnx.convert", "--tflite", tflite, "--output", made, "--opset", _OPSET]
             subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True)  # noqa: S603
             model = onnx.load(made)
+            take_planes(model)
             replace_prelu(model)
             store_halves(model)
             onnx.checker.check_model(model)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
+from typing import Literal
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -33,6 +35,7 @@ _PALM_JOINTS = np.array([0, 5, 9, 13, 17])
 # Tips turn with the last bone of their finger.
 _ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
 _VIEW_USED_WEIGHT = 0.2
+_FULL_UP_TO_VIEWS = 3
 # Evidence that the hand beside a right one is a left one, and the other way round, nats.
 _OTHER_SIDE = 3.0
 # A lost hand that turns up within this distance, while it is still looked for, is the same hand.
@@ -44,7 +47,8 @@ class DetectorConfig:
     """Settings of the detector engine.
 
     Args:
-        landmarks: Which of MediaPipe's landmark networks.
+        landmarks: Which of MediaPipe's landmark networks; `auto` is `full` for rigs of up to three cameras, where each
+            view must be accurate, and `lite` for larger ones, where the views' errors average out and time is short.
         max_hands: So many hands are tracked at once.
         min_palm_score: Palms below it are no detections.
         min_presence: Crops below it hold no hand.
@@ -58,7 +62,7 @@ class DetectorConfig:
         smoothing: One-Euro smoothing of the joints; None is off.
     """
 
-    landmarks: LandmarkSize = "full"
+    landmarks: LandmarkSize | Literal["auto"] = "auto"
     max_hands: int = 2
     min_palm_score: float = 0.5
     min_presence: float = 0.5
@@ -88,11 +92,14 @@ class DetectorEngine:
             "left": SideModels(models.mirrored(), PoseFitter(models.mirrored(), self._config.fit)),
         }
         self._palms = PalmDetector(self._config.min_palm_score)
-        self._landmarks = LandmarkNetwork(self._config.landmarks)
+        self._networks: dict[LandmarkSize, LandmarkNetwork] = {}
+        # The threads are this engine's own: OpenCV's would only get in their way, and crops are too small for them.
+        cv2.setNumThreads(1)
         self._threads = threads or min(8, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="detector")
         self._next_id = 0
         self._rig_id = ""
+        self._landmarks = self._network(0)
         self._stages_s: dict[str, float] = {}
         self.reset()
 
@@ -125,6 +132,15 @@ class DetectorEngine:
         self._last_lost_ns: int | None = None
         self._last_timestamp_ns: int | None = None
 
+    def _network(self, views: int) -> LandmarkNetwork:
+        """The landmark network for a rig of so many views, opened when it is first needed."""
+        size = self._config.landmarks
+        if size == "auto":
+            size = "full" if views <= _FULL_UP_TO_VIEWS else "lite"
+        if size not in self._networks:
+            self._networks[size] = LandmarkNetwork(size)
+        return self._networks[size]
+
     def close(self) -> None:
         """Give back the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -141,29 +157,26 @@ class DetectorEngine:
         if rig.id != self._rig_id:
             self.reset()
             self._rig_id = rig.id
+            self._landmarks = self._network(len(rig))
         started_s = time.perf_counter()
         now_ns = frame_set.timestamp_ns
         predicted = {track.id: track.predict(now_ns) for track in self._tracks}
         searched = self._views_to_search(frame_set, now_ns)
         crops = self._track_crops(frame_set, rig, predicted)
-        palm_jobs = [partial(self._find_palms, _frame(frame_set, view)) for view in searched]
-        look_jobs = [
-            partial(self._look, _frame(frame_set, view), rig.cameras[view], view, crop) for _, view, crop in crops
-        ]
-        results = self._run([*palm_jobs, *look_jobs])
-        looked_s = time.perf_counter()
-        palms = {view: result for view, result in zip(searched, results, strict=False) if isinstance(result, list)}
-        seen: dict[int, list[HandView]] = {track.id: [] for track in self._tracks}
-        for (track_id, _, _), result in zip(crops, results[len(searched) :], strict=True):
-            if isinstance(result, HandView) and result.landmarks.presence >= self._config.min_presence:
-                seen[track_id].append(result)
-        self._update_tracks(seen, predicted, rig, now_ns)
+        # Each hand's views first: it is triangulated and fitted while the networks look at the next one.
+        looks: dict[int, list[Future[HandView]]] = {track.id: [] for track in self._tracks}
+        for track_id, view, crop in crops:
+            look = self._pool.submit(self._look, _frame(frame_set, view), rig.cameras[view], view, crop)
+            looks[track_id].append(look)
+        searches = {view: self._pool.submit(self._find_palms, _frame(frame_set, view)) for view in searched}
+        fitting_s = self._follow(looks, predicted, rig, now_ns)
+        palms = {view: search.result() for view, search in searches.items()}
         followed_s = time.perf_counter()
         if palms:
             self._start_tracks(frame_set, rig, palms, now_ns)
         self._stages_s = {
-            "crops and networks": looked_s - started_s,
-            "triangulate and fit": followed_s - looked_s,
+            "crops and networks": followed_s - started_s - fitting_s,
+            "triangulate and fit": fitting_s,
             "new hands": time.perf_counter() - followed_s,
         }
         self._last_timestamp_ns = now_ns
@@ -335,20 +348,35 @@ class DetectorEngine:
                 crops.append((view, crop))
         return crops
 
-    def _update_tracks(
-        self, seen: dict[int, list[HandView]], predicted: dict[int, NDArray[np.float64]], rig: Rig, now_ns: int
-    ) -> None:
-        """Take the views into their tracks, and drop tracks that are lost, doubled or of the wrong side."""
+    def _follow(
+        self,
+        looks: dict[int, list[Future[HandView]]],
+        predicted: dict[int, NDArray[np.float64]],
+        rig: Rig,
+        now_ns: int,
+    ) -> float:
+        """Take the views into their tracks, and drop tracks that are lost, doubled or of the wrong side.
+
+        Returns:
+            Seconds spent on it, without waiting for the networks.
+        """
         coasting = {track.id for track in self._tracks if track.misses > 0}
+        spent_s = 0.0
         for track in self._tracks:
-            views = seen[track.id]
-            if len(predicted) > 1:
-                views = [view for view in views if not _is_another_hand(view, track.id, predicted, rig)]
+            found = [look.result() for look in looks[track.id]]
+            started_s = time.perf_counter()
+            views = [
+                view
+                for view in found
+                if view.landmarks.presence >= self._config.min_presence
+                and not _is_another_hand(view, track.id, predicted, rig)
+            ]
             triangulated = self._agree(views, rig)
             if triangulated is None:
                 track.missed()
             else:
                 track.update(triangulated, views, now_ns)
+            spent_s += time.perf_counter() - started_s
         for a, b in combinations(list(self._tracks), 2):
             if a in self._tracks and b in self._tracks and _same_place(a.joints_world, b.joints_world):
                 # A hand that was being followed stays; a lost one, looked for at the same place, took its views.
@@ -357,6 +385,7 @@ class DetectorEngine:
             coasted = now_ns - track.timestamp_ns > self._config.coast_s * 1e9
             if track.side_refuted or (track.misses > self._config.coast_frame_sets and coasted):
                 self._drop(track, now_ns)
+        return spent_s
 
     def _agree(self, views: list[HandView], rig: Rig) -> Triangulated | None:
         """Triangulate what the views saw; None when no two of them agree on a hand."""
@@ -389,15 +418,21 @@ def _same_place(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
 
 def _is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[np.float64]], rig: Rig) -> bool:
     """Whether the joints that were found for one track lie on another track's hand."""
-    camera = rig.cameras[view.view]
-    found = view.keypoints_px(camera)
+    if len(predicted) < 2:
+        return False
+    projection = view.crop.projection(rig.cameras[view.view])
+    found = view.landmarks.keypoints_crop_px
     distances = {}
     for other, joints in predicted.items():
-        away = np.linalg.norm(camera.project(joints) - found, axis=1)
-        # A hand behind the camera is far from whatever it sees.
-        distances[other] = float(np.nanmean(away)) if np.isfinite(away).any() else np.inf
-    own = camera.project(predicted[track_id])
-    palm_px = float(np.linalg.norm(own[9] - own[0]))
+        moved = joints @ projection[:, :3].T + projection[:, 3]
+        if (moved[:, 2] <= 0).any():
+            # A hand beside or behind the camera is far from whatever it sees.
+            distances[other] = np.inf
+            continue
+        place = view.crop.pixels(moved[:, :2] / moved[:, 2:])
+        distances[other] = float(np.linalg.norm(place - found, axis=1).mean())
+        if other == track_id:
+            palm_px = float(np.linalg.norm(place[9] - place[0]))
     return any(
         distance < 0.5 * distances[track_id] and distances[track_id] > 0.5 * palm_px
         for other, distance in distances.items()
@@ -421,10 +456,14 @@ def _hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
     used = triangulated.view_weight >= _VIEW_USED_WEIGHT
     for view in estimate.views:
         camera = rig.cameras[view.view]
-        keypoints[view.view] = view.keypoints_px(camera)
+        # Both at once: the lens model costs by the call.
+        found, answered = camera.project_camera(
+            np.stack([view.joint_directions(), camera.to_camera(estimate.joints_world)])
+        )
+        keypoints[view.view] = found
         presence[view.view] = view.landmarks.presence
         if used[view.view]:
-            error = np.linalg.norm(camera.project(estimate.joints_world) - keypoints[view.view], axis=1)
+            error = np.linalg.norm(answered - found, axis=1)
             reprojection[view.view] = float(np.nanmedian(error)) if np.isfinite(error).any() else np.nan
     quaternions = quaternion_from_matrix(estimate.fitted.posed.rotations)
     return HandPose(

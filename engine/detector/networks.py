@@ -82,6 +82,14 @@ def open_session(model: str | Path, threads: int = 1) -> ort.InferenceSession:
         raise EngineError(f"network {model}: cannot be opened ({error}); reinstall usthand") from error
 
 
+def _planes(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turn a picture `(H, W, 3)` uint8 BGR into what the networks take: `(1, 3, H, W)` float32 RGB in [0, 1]."""
+    planes = np.empty((1, 3, *image_bgr.shape[:2]), np.float32)
+    for target, plane in zip(planes[0, ::-1], cv2.split(image_bgr), strict=True):
+        np.multiply(plane, np.float32(1 / 255), out=target)
+    return planes
+
+
 def _anchors() -> NDArray[np.float64]:
     """Anchor centres `(2016, 2)` in [0, 1]: two a cell at stride 8, then six a cell at stride 16."""
     centers = []
@@ -115,8 +123,8 @@ class PalmDetector:
         left, top = (PALM_INPUT_PX - size[0]) // 2, (PALM_INPUT_PX - size[1]) // 2
         canvas = np.zeros((PALM_INPUT_PX, PALM_INPUT_PX, 3), np.uint8)
         small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-        canvas[top : top + size[1], left : left + size[0]] = small[..., ::-1]
-        tensor = canvas[None].astype(np.float32) * np.float32(1 / 255)
+        canvas[top : top + size[1], left : left + size[0]] = small
+        tensor = _planes(canvas)
         boxes, logits = self._session.run(None, {self._input: tensor})
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -100, 100)))
         keep = np.flatnonzero(scores >= self._min_score)
@@ -173,7 +181,7 @@ class LandmarkNetwork:
 
     def infer(self, crop_bgr: NDArray[np.uint8]) -> Landmarks:
         """Read a crop `(224, 224, 3)` uint8 BGR."""
-        tensor = cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2RGB)[None].astype(np.float32) * np.float32(1 / 255)
+        tensor = _planes(crop_bgr)
         points, presence, handedness = self._session.run(_LANDMARK_OUTPUTS, {self._input: tensor})
         keypoints = points.reshape(21, 3)[:, :2].astype(np.float64)
         return Landmarks(keypoints, float(presence[0, 0]), float(handedness[0, 0]))
