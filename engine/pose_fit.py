@@ -71,7 +71,7 @@ class FitConfig:
     hinge_rad: float = 0.35
     limit_rad: float = 0.05
     tracking_steps: int = 3
-    starting_steps: int = 20
+    starting_steps: int = 12
 
 
 @dataclass(frozen=True, eq=False, slots=True)

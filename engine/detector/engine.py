@@ -38,6 +38,8 @@ _VIEW_USED_WEIGHT = 0.2
 _FULL_UP_TO_VIEWS = 3
 # Evidence that the hand beside a right one is a left one, and the other way round, nats.
 _OTHER_SIDE = 3.0
+# Votes for a side above which the form of the hand need not be asked, nats: that takes two fits.
+_SIDE_SURE = 6.0
 # A lost hand that turns up within this distance, while it is still looked for, is the same hand.
 _FOUND_AGAIN_M = 0.35
 
@@ -302,7 +304,9 @@ class DetectorEngine:
         triangulated = self._agree(views, rig)
         if triangulated is None:
             triangulated, views = candidate.triangulated, candidate.views
-        evidence = side_log_odds(views) + chirality_log_odds(triangulated, self._sides)
+        evidence = side_log_odds(views)
+        if abs(evidence) < _SIDE_SURE:
+            evidence += chirality_log_odds(triangulated, self._sides)
         for track in self._tracks:
             if track.misses == 0:
                 # Two hands in view are rarely of one side.
