@@ -27,6 +27,8 @@ from capture.synchronizer import Match, Synchronizer
 
 _IDLE_S = 0.1
 _LEAD_NS = 50_000_000
+# Renderers share the processors with everything else: a busy machine must not tear their instants apart.
+_RENDERER_WAIT_MS = 300.0
 _GRACE_S = 1.0
 _START_SLACK_S = 5.0
 _NS_PER_MS = 1_000_000
@@ -87,6 +89,7 @@ class CaptureSession:
             len(rig),
             config.max_skew_ms,
             lossless=mode == "lossless",
+            wait_ms=_RENDERER_WAIT_MS if len(synthetic) == len(rig) else None,
             max_pending=max(2, config.ring_slots // 2),
             on_drop=self._on_drop,
         )

@@ -27,7 +27,7 @@ LANDMARK_BIAS_M = 1e-3 * np.array(
     [6.5, 7.8, 6.0, 5.8, 7.5, 4.2, 3.4, 3.4, 5.5, 4.2, 3.9, 4.0, 6.5, 4.0, 3.4, 3.6, 7.4, 3.6, 3.4, 3.4, 5.2]
 )
 # ... and by what factor its errors spread more than `RobustConfig.noise_px` says, since their tails are heavy.
-_HEAVY_TAILS = 2.0
+_HEAVY_TAILS = 1.5
 # How far the model's joints are trusted about the measured ones in the answer, metres. The palm is rigid, so the model
 # holds its bones to their lengths; fingers are as the views measured them, except where the views leave them open.
 _PALM_MODEL_ERROR_M = 0.010
