@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from calibration import Camera, Rig
 from capture.frames import Frame, FrameSet
 from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
+from engine.detector.answer import hand_pose
 from engine.detector.association import Candidate, associate, plausible_hand
 from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, LandmarkSize, Palm, PalmDetector
-from engine.detector.track import Estimate, SideModels, Track, chirality_log_odds, side_log_odds
+from engine.detector.places import is_another_hand, same_place, strayed
+from engine.detector.track import SideModels, Track, chirality_log_odds, side_log_odds
 from engine.detector.views import HandView, observe
 from engine.hand_model.model import HandModel, Side
-from engine.hand_model.rotations import quaternion_from_matrix
 from engine.pose_fit import FitConfig, PoseFitter
 from engine.shape_fit import ShapeEstimator
 from engine.smoothing import OneEuroConfig, OneEuroFilter
@@ -32,9 +33,6 @@ from engine.triangulation import RobustConfig, Triangulated, triangulate
 from engine.types import EngineCard, HandPose
 
 _PALM_JOINTS = np.array([0, 5, 9, 13, 17])
-# Tips turn with the last bone of their finger.
-_ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
-_VIEW_USED_WEIGHT = 0.2
 _FULL_UP_TO_VIEWS = 3
 # Evidence that the hand beside a right one is a left one, and the other way round, nats.
 _OTHER_SIDE = 3.0
@@ -183,7 +181,7 @@ class DetectorEngine:
         }
         self._last_timestamp_ns = now_ns
         return tuple(
-            _hand_pose(track, track.estimate, rig)
+            hand_pose(track, track.estimate, rig)
             for track in self._tracks
             if track.misses == 0 and track.estimate is not None
         )
@@ -290,7 +288,7 @@ class DetectorEngine:
         """Start a track, or find a lost one again, after a look into all views at the place of the detections."""
         joints = candidate.triangulated.joints_world
         # A second detection of a hand that is followed already, or was just started, is no new hand.
-        if any(track.misses == 0 and _same_place(joints, track.joints_world) for track in self._tracks):
+        if any(track.misses == 0 and same_place(joints, track.joints_world) for track in self._tracks):
             return
         crops = self._crops(frame_set, rig, joints)
         results = self._run(
@@ -373,7 +371,7 @@ class DetectorEngine:
                 view
                 for view in found
                 if view.landmarks.presence >= self._config.min_presence
-                and not _is_another_hand(view, track.id, predicted, rig)
+                and not is_another_hand(view, track.id, predicted, rig)
             ]
             triangulated = self._agree(views, rig)
             if triangulated is None:
@@ -382,9 +380,9 @@ class DetectorEngine:
                 track.update(triangulated, views, now_ns)
             spent_s += time.perf_counter() - started_s
         for a, b in combinations(list(self._tracks), 2):
-            if a in self._tracks and b in self._tracks and _same_place(a.joints_world, b.joints_world):
+            if a in self._tracks and b in self._tracks and same_place(a.joints_world, b.joints_world):
                 # A hand that was being followed stays; a lost one, looked for at the same place, took its views.
-                self._drop(max(a, b, key=lambda track: (track.id in coasting, _strayed(track, predicted))), now_ns)
+                self._drop(max(a, b, key=lambda track: (track.id in coasting, strayed(track, predicted))), now_ns)
         for track in list(self._tracks):
             coasted = now_ns - track.timestamp_ns > self._config.coast_s * 1e9
             if track.side_refuted or (track.misses > self._config.coast_frame_sets and coasted):
@@ -412,77 +410,3 @@ def _frame(frame_set: FrameSet, view: int) -> Frame:
     if frame is None:
         raise ValueError(f"frame set {frame_set.id} has no view {view}; only views that are there are looked at")
     return frame
-
-
-def _same_place(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether two sets of joints lie on one hand: nearer to each other than half a palm."""
-    palm = max(float(np.linalg.norm(a[9] - a[0])), float(np.linalg.norm(b[9] - b[0])))
-    return float(np.median(np.linalg.norm(a - b, axis=1))) < 0.4 * palm
-
-
-def _is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[np.float64]], rig: Rig) -> bool:
-    """Whether the joints that were found for one track lie on another track's hand."""
-    if len(predicted) < 2:
-        return False
-    projection = view.crop.projection(rig.cameras[view.view])
-    found = view.landmarks.keypoints_crop_px
-    distances = {}
-    for other, joints in predicted.items():
-        moved = joints @ projection[:, :3].T + projection[:, 3]
-        if (moved[:, 2] <= 0).any():
-            # A hand beside or behind the camera is far from whatever it sees.
-            distances[other] = np.inf
-            continue
-        place = view.crop.pixels(moved[:, :2] / moved[:, 2:])
-        distances[other] = float(np.linalg.norm(place - found, axis=1).mean())
-        if other == track_id:
-            palm_px = float(np.linalg.norm(place[9] - place[0]))
-    return any(
-        distance < 0.5 * distances[track_id] and distances[track_id] > 0.5 * palm_px
-        for other, distance in distances.items()
-        if other != track_id
-    )
-
-
-def _strayed(track: Track, predicted: dict[int, NDArray[np.float64]]) -> float:
-    """How far a track left its own path, metres: of two tracks on one hand, the stray one is wrong."""
-    joints = predicted.get(track.id)
-    return np.inf if joints is None else float(np.linalg.norm(joints.mean(axis=0) - track.joints_world.mean(axis=0)))
-
-
-def _hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
-    """Put a track's estimate into the form that leaves the engine."""
-    count = len(rig)
-    keypoints = np.full((count, 21, 2), np.nan)
-    reprojection = np.full(count, np.nan)
-    presence = np.zeros(count)
-    triangulated = estimate.triangulated
-    used = triangulated.view_weight >= _VIEW_USED_WEIGHT
-    for view in estimate.views:
-        camera = rig.cameras[view.view]
-        # Both at once: the lens model costs by the call.
-        found, answered = camera.project_camera(
-            np.stack([view.joint_directions(), camera.to_camera(estimate.joints_world)])
-        )
-        keypoints[view.view] = found
-        presence[view.view] = view.landmarks.presence
-        if used[view.view]:
-            error = np.linalg.norm(answered - found, axis=1)
-            reprojection[view.view] = float(np.nanmedian(error)) if np.isfinite(error).any() else np.nan
-    quaternions = quaternion_from_matrix(estimate.fitted.posed.rotations)
-    return HandPose(
-        id=track.id,
-        side=track.side,
-        confidence=float((presence * triangulated.view_weight)[used].mean()) if used.any() else 0.0,
-        joints_world=estimate.joints_world,
-        covariance_mm2=estimate.covariance_m2 * 1e6,
-        pose=estimate.fitted.pose,
-        shape=estimate.fitted.posed.shaped.shape,
-        translation=estimate.fitted.translation,
-        orientations_xyzw=quaternions[_ROTATION_OF_JOINT],
-        posed=estimate.fitted.posed,
-        view_confidence=triangulated.weights * presence[:, None],
-        view_weight=triangulated.view_weight,
-        reprojection_px=reprojection,
-        keypoints_px=keypoints,
-    )
