@@ -8,6 +8,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -123,6 +124,8 @@ class CameraProcess:
         self._retry_ns = None
         self._running_since_ns = now_ns
         # Ctrl-C goes to the whole process group: it is the session that ends its grabbers, at their start-up too.
+        # The tracker that `spawn` starts with the first process would let the signal through again: start it before.
+        resource_tracker.ensure_running()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
