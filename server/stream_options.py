@@ -11,6 +11,7 @@ from server.dialects import DIALECTS, Dialect
 from server.encoding import ENCODINGS, Encoding
 from server.messages import DEFAULT_FIELDS, FIELDS
 
+OPTIONS: Final = ("format", "dialect", "fields", "max_hz", "token")
 HIGHEST_MAX_HZ: Final = 1000.0
 _SHOWN: Final = 16
 
@@ -40,8 +41,10 @@ class StreamOptions:
         """Read the options from a query string.
 
         Raises:
-            StreamOptionError: If a value is not one of those allowed.
+            StreamOptionError: If an option or a value is not one of those allowed.
         """
+        if unknown := sorted(set(query) - set(OPTIONS)):
+            raise StreamOptionError(f"option {_shown(unknown[0])} is not known; use some of {','.join(OPTIONS)}")
         asked = query.get("format", "json")
         encoding = next((name for name in ENCODINGS if name == asked), None)
         if encoding is None:

@@ -77,6 +77,7 @@ def test_no_hands_is_an_empty_list(running):
         ("format=xml", ["'xml'", "json", "msgpack"]),
         ("dialect=klingon", ["'klingon'", "mano", "mediapipe"]),
         ("fields=joints,feet", ["'feet'", "joints,mano,vertices,covariance,stats"]),
+        ("dialct=mediapipe", ["'dialct'", "dialect"]),
         ("max_hz=0", ["'0'", "above 0"]),
         ("max_hz=nan", ["'nan'"]),
         ("dialect=" + "%F0%9F%91%8B" * 500, ["mano", "mediapipe"]),
