@@ -63,6 +63,7 @@ def stirred_network(config: NetworkConfig = SMALL, seed: int = 0) -> UstHandNetw
                 continue
             if float(parameter.std() if parameter.numel() > 1 else 1.0) < 0.02:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
+        network.flow.condition[-1].bias[-4:] = torch.tensor([0.3, -0.4, 0.2, -0.1])
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None and part.running_var is not None:
             part.running_mean.normal_(std=0.05)
