@@ -160,7 +160,8 @@ def test_streaming_equals_the_whole_sequence(network: UstHandNetwork) -> None:
             # One view alone leaves a point anywhere on its ray: such an answer is flagged, and nobody looks at it.
             usable = answer.valid > 0
             both = getattr(whole, name)[usable, t], getattr(answer, name)[usable]
-            scale = max(1.0, 0.1 * float(both[0].abs().max()))
+            # Lengths in metres; squared millimetres and pixels by their size.
+            scale = 10 * float(both[0].abs().max()) if name in ("covariance_mm2", "reprojection_px") else 1.0
             if name == "rotations":
                 # Some bones of this made-up hand are millimetres long: their directions are known to as little.
                 scale = 20.0
