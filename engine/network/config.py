@@ -53,7 +53,7 @@ class NetworkConfig:
     fusion_channels: int = 128
     fusion_rounds: int = 2
     attention_heads: int = 4
-    flow_layers: int = 6
+    flow_layers: int = 4
     flow_channels: int = 64
     hypotheses: int = 16
     point_channels: int = 96

@@ -109,4 +109,4 @@ class ConditionalRealNvp(nn.Module):
 
 
 def _bounded(log_scale: Tensor) -> Tensor:
-    return torch.tanh(log_scale / _MAX_LOG_SCALE) * _MAX_LOG_SCALE
+    return torch.tanh(log_scale) * _MAX_LOG_SCALE

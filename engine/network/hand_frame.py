@@ -10,6 +10,12 @@ from torch import Tensor
 # Coordinates in the hand's frame are counted in this length, about a palm's.
 UNIT_M = 0.1
 _EPSILON = 1e-9
+# skew(a) row by row, as a matrix on a.
+_SKEW = (
+    (0.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (-1.0, 0.0, 0.0),
+    (0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0),
+)  # fmt: skip
 _WRIST, _INDEX, _MIDDLE, _LITTLE = 0, 5, 9, 17
 
 
@@ -45,12 +51,14 @@ def palm_rotation(joints: Tensor) -> Tensor:
     along = _normalised(joints[:, _MIDDLE] - joints[:, _WRIST])
     across = joints[:, _INDEX] - joints[:, _LITTLE]
     across = _normalised(across - (across * along).sum(dim=-1, keepdim=True) * along)
-    return torch.stack([along, across, cross(along, across)], dim=-1)
+    axes = torch.stack([along, across], dim=-1)
+    return torch.cat([axes, skew(axes[..., :1]) @ axes[..., 1:]], dim=-1)
 
 
-def cross(a: Tensor, b: Tensor) -> Tensor:
-    """Cross product over the last axis."""
-    return a.roll(-1, -1) * b.roll(-2, -1) - a.roll(-2, -1) * b.roll(-1, -1)
+def skew(columns: Tensor) -> Tensor:
+    """Take columns a `(..., 3, 1)` to the matrices `(..., 3, 3)` of their cross product: S(a) b = a x b."""
+    generators = torch.tensor(_SKEW, device=columns.device, dtype=columns.dtype)
+    return (generators @ columns).reshape(*columns.shape[:-2], 3, 3)
 
 
 def _normalised(vector: Tensor) -> Tensor:

@@ -101,22 +101,34 @@ class HandLayer(nn.Module):
         Returns:
             Joints and global rotations.
         """
-        bones = bone_vectors(rest)
         local = rotations[:, 1:].unflatten(1, (_FINGERS, _LEVELS))
         turned = rotations[:, :1]
-        place = (rest.joints[:, 0] + translation)[:, None, :, None]
-        globals_, places = [], []
+        levels = []
         for level in range(_LEVELS):
-            place = place + turned @ bones[:, :, level, :, None]
             turned = turned @ local[:, :, level]
-            globals_.append(turned)
-            places.append(place[..., 0])
-        global_rotations = torch.cat([rotations[:, :1], torch.stack(globals_, dim=2).flatten(1, 2)], dim=1)
-        joints = torch.cat(
-            [(rest.joints[:, 0] + translation)[:, None], torch.stack(places, dim=2).flatten(1, 2)], dim=1
-        )
+            levels.append(turned)
+        return self.pose_globally(rest, rotations, rotations[:, 0], torch.stack(levels, dim=2), translation)
+
+    def pose_globally(
+        self, rest: RestHand, rotations: Tensor, root: Tensor, fingers: Tensor, translation: Tensor
+    ) -> PosedHands:
+        """Pose hands whose global rotations are known too.
+
+        Args:
+            rest: Their rest pose.
+            rotations: Relative to the parent `(B, 16, 3, 3)`.
+            root: The root's rotation `(B, 3, 3)`.
+            fingers: Global rotations of the fingers' joints `(B, 5, 3, 3, 3)`: finger, level.
+            translation: `(B, 3)`, metres.
+        """
+        parents = torch.cat([root[:, None, None].expand(-1, _FINGERS, -1, -1, -1), fingers[:, :, :-1]], dim=2)
+        offsets = (parents @ bone_vectors(rest)[..., None])[..., 0].cumsum(dim=2)
+        wrist = (rest.joints[:, 0] + translation)[:, None]
+        joints = torch.cat([wrist, wrist + offsets.flatten(1, 2)], dim=1)
+        global_rotations = torch.cat([root[:, None], fingers.flatten(1, 2)], dim=1)
         tips = self._skin_points(self._posed_tips(rest, rotations), self.tip_weights, global_rotations, joints, rest)
-        return PosedHands(torch.cat([joints, tips], dim=1)[:, self.canonical], global_rotations, joints)
+        canonical = torch.cat([joints, tips], dim=1).index_select(1, self.canonical)
+        return PosedHands(canonical, global_rotations, joints)
 
     def vertices(self, rest: RestHand, shape: Tensor, rotations: Tensor, posed: PosedHands) -> Tensor:
         """Skin the mesh `(B, Nv, 3)` of hands that `pose` posed with these rotations."""

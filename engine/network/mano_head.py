@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.hand_model.model import SHAPE_SIZE, HandModel
 from engine.network.config import JOINTS, NetworkConfig
-from engine.network.hand_frame import cross, hand_frame, palm_rotation
+from engine.network.hand_frame import hand_frame, palm_rotation, skew
 from engine.network.hand_layer import HandLayer, PosedHands, RestHand
 
 _ROTATIONS = 16
@@ -25,9 +25,7 @@ _EPSILON = 1e-9
 _MIN_SWING_COSINE = -0.5
 _PALM = [0, 1, 5, 9, 13, 17]
 # Canonical joints of MANO's fingers (index, middle, pinky, ring, thumb): three joints and the tip.
-_CHAINS = [[5, 6, 7, 8], [9, 10, 11, 12], [17, 18, 19, 20], [13, 14, 15, 16], [1, 2, 3, 4]]
-# MANO's finger order among the rest pose's tips (thumb, index, middle, ring, pinky).
-_TIP_OF_FINGER = [1, 2, 4, 3, 0]
+_CHAINS = [5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 13, 14, 15, 16, 1, 2, 3, 4]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,61 +78,66 @@ class ManoHead(nn.Module):
         Returns:
             MANO in the local frame.
         """
-        seen = torch.cat([self.embed(features), hand_frame(joints).to_hand(joints)], dim=-1)
+        frame = hand_frame(joints)
+        seen = torch.cat([self.embed(features), frame.to_hand(joints)], dim=-1)
         parameters = self.to_parameters(self.mlp(seen.flatten(1)))
         corrections = rotation_from_6d(parameters[:, :-SHAPE_SIZE].unflatten(-1, (_ROTATIONS, 6)))
         shape = parameters[:, -SHAPE_SIZE:]
         rest = self.layer.rest(shape)
-        rotations = self._rotations(joints, rest, corrections)
-        unmoved = self.layer.pose(rest, rotations, torch.zeros_like(joints[:, 0]))
-        translation = (joints[:, _PALM] - unmoved.joints[:, _PALM]).mean(dim=1)
+        rest_joints = torch.cat([rest.joints, rest.tips], dim=1).index_select(1, self.layer.canonical)
+        root = frame.R_local_hand @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
+        rotations, fingers = self._follow(root, joints, rest_joints, corrections[:, 1:])
+        unmoved = self.layer.pose_globally(rest, rotations, root, fingers, torch.zeros_like(joints[:, 0]))
+        palm = torch.tensor(_PALM, device=joints.device)
+        translation = (joints.index_select(1, palm) - unmoved.joints.index_select(1, palm)).mean(dim=1)
         posed = PosedHands(
             unmoved.joints + translation[:, None], unmoved.rotations, unmoved.mano_joints + translation[:, None]
         )
         return ManoOutput(rotations, shape, translation, rest, posed)
 
-    def _rotations(self, joints: Tensor, rest: RestHand, corrections: Tensor) -> Tensor:
-        """Swing the palm and the bones to the points, corrected: `(N, 16, 3, 3)`."""
-        rest_joints = torch.cat([rest.joints, rest.tips], dim=1)[:, self.layer.canonical]
-        root = palm_rotation(joints) @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
-        fingers = corrections[:, 1:].unflatten(1, (5, 3))
-        wanted = _directions(joints[:, _CHAINS])
-        tips = rest.tips[:, _TIP_OF_FINGER, None]
-        rest_chains = torch.cat([rest.joints[:, 1:].unflatten(1, (5, 3)), tips], dim=2)
-        bones = _directions(rest_chains)
+    @staticmethod
+    def _follow(root: Tensor, joints: Tensor, rest_joints: Tensor, corrections: Tensor) -> tuple[Tensor, Tensor]:
+        """Swing each bone to where its joints are seen, corrected.
+
+        Returns:
+            All rotations relative to their parents `(N, 16, 3, 3)`; the fingers' global ones `(N, 5, 3, 3, 3)`.
+        """
+        seen, rest = _bone_directions(joints), _bone_directions(rest_joints)
+        corrections = corrections.unflatten(1, (5, 3))
         turned = root[:, None]
-        local = []
+        local, globally = [], []
         for level in range(3):
-            seen = (turned.transpose(-1, -2) @ wanted[:, :, level, :, None])[..., 0]
-            rotation = swing(bones[:, :, level], seen) @ fingers[:, :, level]
+            here = slice(level, level + 1)
+            wanted = turned.transpose(-1, -2) @ seen[..., here]
+            rotation = swing(rest[..., here], wanted) @ corrections[:, :, level]
             turned = turned @ rotation
             local.append(rotation)
-        return torch.cat([root[:, None], torch.stack(local, dim=2).flatten(1, 2)], dim=1)
+            globally.append(turned)
+        rotations = torch.cat([root[:, None], torch.stack(local, dim=2).flatten(1, 2)], dim=1)
+        return rotations, torch.stack(globally, dim=2)
 
 
-def _directions(chains: Tensor) -> Tensor:
-    """Unit vectors `(N, 5, 3, 3)` from each joint of chains `(N, 5, 4, 3)` to the next."""
-    bones = chains[:, :, 1:] - chains[:, :, :-1]
-    return bones * (bones.square().sum(dim=-1, keepdim=True) + _EPSILON).rsqrt()
+def _bone_directions(joints: Tensor) -> Tensor:
+    """Unit vectors along the fingers' bones of joints `(N, 21, 3)` as columns `(N, 5, 3, 3)`: finger, xyz, level."""
+    chains = joints.index_select(1, torch.tensor(_CHAINS, device=joints.device)).reshape(-1, 5, 4, 3)
+    bones = (chains[:, :, 1:] - chains[:, :, :-1]).transpose(-1, -2)
+    return bones * (bones.square().sum(dim=-2, keepdim=True) + _EPSILON).rsqrt()
 
 
 def swing(start: Tensor, end: Tensor) -> Tensor:
-    """The least rotation `(..., 3, 3)` from unit vectors `start` to `end` `(..., 3)`, of 120 degrees at most.
+    """The least rotation `(..., 3, 3)` from unit columns `start` to `end` `(..., 3, 1)`, of 120 degrees at most.
 
     No finger joint bends further, and beyond it the axis becomes a matter of rounding.
     """
-    along = (start * end).sum(dim=-1, keepdim=True)
+    along = (start * end).sum(dim=-2, keepdim=True)
     across = end - along * start
     limited = along.clamp_min(_MIN_SWING_COSINE)
     # Where nothing is limited this scales by one, also for bones that are straight.
     wanted = (1 - limited.square()).clamp_min(0.0) + _EPSILON
-    across = across * (wanted / (across.square().sum(dim=-1, keepdim=True) + _EPSILON)).sqrt()
-    axis = cross(start, across)
-    zero = torch.zeros_like(axis[..., 0])
-    x, y, z = axis.unbind(-1)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    eye = torch.eye(3, device=axis.device, dtype=axis.dtype)
-    return eye + skew + skew @ skew / (1 + limited[..., None])
+    across = across * (wanted / (across.square().sum(dim=-2, keepdim=True) + _EPSILON)).sqrt()
+    turn = skew(skew(start) @ across)
+    eye = torch.eye(3, device=turn.device, dtype=turn.dtype)
+    return eye + turn + turn @ turn / (1 + limited)
 
 
 def rotation_from_6d(numbers: Tensor) -> Tensor:
@@ -146,4 +149,5 @@ def rotation_from_6d(numbers: Tensor) -> Tensor:
     y = second + axes[1]
     y = y - (x * y).sum(dim=-1, keepdim=True) * x
     y = y * (y.square().sum(dim=-1, keepdim=True) + _EPSILON).rsqrt()
-    return torch.stack([x, y, cross(x, y)], dim=-1)
+    columns = torch.stack([x, y], dim=-1)
+    return torch.cat([columns, skew(columns[..., :1]) @ columns[..., 1:]], dim=-1)

@@ -29,11 +29,22 @@ def nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
     return squared.topk(count, dim=-1, largest=False).indices
 
 
-def gather_points(values: Tensor, indices: Tensor) -> Tensor:
-    """Pick rows of `(B, P, C)` by indices `(B, Q, k)`: `(B, Q, k, C)`."""
-    batch, count, channels = values.shape
-    first = torch.arange(batch, device=values.device)[:, None, None] * count
-    return values.reshape(batch * count, channels)[indices + first]
+def gather_points(values: Tensor, indices: Tensor, first: Tensor) -> Tensor:
+    """Pick rows of `(B, P, C)` by indices `(B, Q, k)`: `(B, Q, k, C)`.
+
+    Args:
+        values: The rows.
+        indices: Which of them.
+        first: Where each batch's rows begin when all lie in one list `(B, 1, 1)`; see `first_rows`.
+    """
+    picked = values.flatten(0, 1).index_select(0, (indices + first).flatten())
+    return picked.reshape(*indices.shape, values.shape[-1])
+
+
+def first_rows(values: Tensor) -> Tensor:
+    """Where the rows of each batch of `(B, P, C)` begin in one list `(B, 1, 1)`."""
+    batch, count = values.shape[:2]
+    return torch.arange(batch, device=values.device)[:, None, None] * count
 
 
 class VectorAttention(nn.Module):
@@ -56,7 +67,13 @@ class VectorAttention(nn.Module):
         self.to_out = nn.Linear(channels, channels)
 
     def forward(
-        self, queries: Tensor, query_places: Tensor, points: Tensor, point_places: Tensor, indices: Tensor
+        self,
+        queries: Tensor,
+        query_places: Tensor,
+        points: Tensor,
+        point_places: Tensor,
+        indices: Tensor,
+        first: Tensor,
     ) -> Tensor:
         """Let queries look at their neighbours; residual.
 
@@ -66,11 +83,12 @@ class VectorAttention(nn.Module):
             points: Features `(B, P, D)`; normalised already if they are not the queries themselves.
             point_places: Coordinates `(B, P, 3)`.
             indices: Each query's neighbours `(B, Q, k)`.
+            first: `first_rows(points)`.
 
         Returns:
             Features `(B, Q, D)`.
         """
-        key_value = gather_points(torch.cat([self.to_key_value(points), point_places], dim=-1), indices)
+        key_value = gather_points(torch.cat([self.to_key_value(points), point_places], dim=-1), indices, first)
         channels = queries.shape[-1]
         key, value, places = key_value.split([channels, channels, 3], dim=-1)
         delta = self.position(query_places[:, :, None] - places)
@@ -172,6 +190,8 @@ class StptBlock(nn.Module):
         anchor_features: Tensor,
         valid: Tensor,
         past_keys_values: Tensor,
+        first_queries: Tensor,
+        first_anchors: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Refine the query points of T frames of B hands, hand by hand, N = B T.
 
@@ -182,20 +202,22 @@ class StptBlock(nn.Module):
             anchor_features: F_A `(N, A, D)`.
             valid: `(B, past + T)`.
             past_keys_values: `(B, 2, past, 21, D)`.
+            first_queries: `first_rows` of the query points.
+            first_anchors: `first_rows` of the anchors.
 
         Returns:
             Places, features, and the keys and values of the last frames.
         """
         if self.spatial is not None:
             around = nearest(places, places, self.spatial_neighbors)
-            features = self.spatial(features, places, self.spatial.norm(features), places, around)
+            features = self.spatial(features, places, self.spatial.norm(features), places, around, first_queries)
         if self.temporal is not None:
             sequence = features.reshape(past_keys_values.shape[0], -1, JOINTS, features.shape[-1])
             sequence, past_keys_values = self.temporal(sequence, valid, past_keys_values)
             features = sequence.reshape(features.shape)
         if self.cross is not None:
             around = nearest(places, anchor_places, self.anchor_neighbors)
-            features = self.cross(features, places, anchor_features, anchor_places, around)
+            features = self.cross(features, places, anchor_features, anchor_places, around, first_anchors)
         moved = self.step(features)
         return places + self.to_move(moved), features + moved, past_keys_values
 
@@ -227,11 +249,12 @@ class PointTransformer(nn.Module):
             The places after each block `(N, 21, 3)`, the features F_Q `(N, 21, D)` and the new state.
         """
         anchor_features = self.anchor_norm(anchor_features)
+        first = first_rows(places), first_rows(anchor_places)
         refined: list[Tensor] = []
         kept: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             places, features, keys_values = block(
-                places, features, anchor_places, anchor_features, valid, state[:, index]
+                places, features, anchor_places, anchor_features, valid, state[:, index], *first
             )
             refined.append(places)
             kept.append(keys_values)

@@ -20,6 +20,11 @@ _MIN_DETERMINANT = 1e-9
 _REFINEMENTS = 2
 _MIN_DEPTH_M = 0.01
 _SMALLEST = 1e-12
+# Of a 3x3 matrix, row by row: for each element the four that its cofactor is made of.
+_COFACTORS = [
+    [3 * ((i + di) % 3) + (j + dj) % 3 for i in range(3) for j in range(3)]
+    for di, dj in ((1, 1), (2, 2), (1, 2), (2, 1))
+]
 
 
 def observation_weights(confidence: Tensor, view_mask: Tensor) -> Tensor:
@@ -64,10 +69,12 @@ def weighted_dlt(projections: Tensor, points: Tensor, weights: Tensor) -> Tensor
 
 def _inverse_3x3(matrix: Tensor) -> Tensor:
     """Inverse of symmetric matrices `(..., 3, 3)` by their cofactors."""
-    one, two = matrix.roll(-1, -2), matrix.roll(-2, -2)
-    cofactors = one.roll(-1, -1) * two.roll(-2, -1) - one.roll(-2, -1) * two.roll(-1, -1)
-    determinant = (matrix[..., :1, :] * cofactors[..., :1, :]).sum(dim=-1, keepdim=True)
-    return cofactors / determinant.clamp_min(_MIN_DETERMINANT)
+    elements = matrix.flatten(-2)
+    # Cofactor (i, j) is a b - c d, the elements in the other rows and columns, cyclically.
+    a, b, c, d = (elements.index_select(-1, torch.tensor(picked, device=matrix.device)) for picked in _COFACTORS)
+    cofactors = a * b - c * d
+    determinant = (elements[..., :3] * cofactors[..., :3]).sum(dim=-1, keepdim=True)
+    return (cofactors / determinant.clamp_min(_MIN_DETERMINANT)).reshape(matrix.shape)
 
 
 def project(projections: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ def test_the_hand_model_is_not_in_checkpoints(model: HandModel) -> None:
 def test_swing_turns_one_direction_to_the_other() -> None:
     torch.manual_seed(0)
     start, end = torch.nn.functional.normalize(torch.randn(2, 500, 3).double(), dim=-1)
-    rotation = swing(start, end)
+    rotation = swing(start[..., None], end[..., None])
     assert (rotation @ rotation.transpose(-1, -2) - torch.eye(3)).abs().max() < 1e-5
     within = (start * end).sum(dim=-1) > -0.5
     assert 300 < within.sum() < 450
@@ -81,7 +81,7 @@ def test_swing_turns_one_direction_to_the_other() -> None:
     assert ((turned * start).sum(dim=-1)[~within] + 0.5).abs().max() < 1e-6
     axis = torch.linalg.cross(start, end)
     assert ((rotation @ axis[..., None])[..., 0] - axis).abs().max() < 1e-6
-    assert torch.allclose(swing(start, start), torch.eye(3).double(), atol=1e-6)
+    assert torch.allclose(swing(start[..., None], start[..., None]), torch.eye(3).double(), atol=1e-6)
 
 
 def test_six_numbers_make_rotations() -> None:

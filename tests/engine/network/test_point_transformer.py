@@ -16,6 +16,7 @@ from engine.network.point_transformer import (  # noqa: E402
     StptBlock,
     TemporalAttention,
     VectorAttention,
+    first_rows,
     nearest,
 )
 
@@ -42,7 +43,7 @@ def test_vector_attention_against_a_loop() -> None:
     queries, points = torch.randn(2, 3, 6), torch.randn(2, 7, 6)
     query_places, point_places = torch.randn(2, 3, 3), torch.randn(2, 7, 3)
     indices = nearest(query_places, point_places, 4)
-    seen = attention(queries, query_places, points, point_places, indices)
+    seen = attention(queries, query_places, points, point_places, indices, first_rows(points))
     for b in range(2):
         for i in range(3):
             logits, values = [], []
@@ -134,8 +135,9 @@ def test_attentions_can_be_left_out(off: str) -> None:
     left_out = off.removeprefix("use_").removesuffix("_attention")
     assert not any(name.startswith(left_out + ".") for name, _ in block.named_parameters())
     places = torch.randn(1, 21, 3)
+    anchors = torch.randn(1, 84, 3)
     moved, _, _ = block(
-        places, torch.randn(1, 21, 16), torch.randn(1, 84, 3), torch.randn(1, 84, 16), torch.ones(1, 5),
-        torch.zeros(1, 2, 4, 21, 16),
+        places, torch.randn(1, 21, 16), anchors, torch.randn(1, 84, 16), torch.ones(1, 5),
+        torch.zeros(1, 2, 4, 21, 16), first_rows(places), first_rows(anchors),
     )  # fmt: skip
     assert moved.shape == (1, 21, 3)
