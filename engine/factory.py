@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from engine.detector.engine import DetectorConfig, DetectorEngine
 from engine.detector.networks import LandmarkSize
+from engine.detector.roster import RosterConfig
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 from engine.smoothing import OneEuroConfig
@@ -20,6 +21,8 @@ MODELS: dict[str, LandmarkSize | Literal["auto"]] = {
     "detector-lite": "lite",
 }
 
+_EXPORTED = ".onnx"
+
 
 def open_engine(
     model: str = "detector",
@@ -32,7 +35,8 @@ def open_engine(
     """Open an engine.
 
     Args:
-        model: `detector`, the embedded default; `detector-full` and `detector-lite` fix the size of its network.
+        model: `detector`, the embedded default; `detector-full` and `detector-lite` fix the size of its network. The
+            path of an exported network, an `.onnx` file, opens the network engine.
         backend: What executes it; `auto` takes the best that is there.
         hand_model: A converted hand model; None is the embedded open hand.
         smoothing: One-Euro smoothing of the joints.
@@ -42,19 +46,43 @@ def open_engine(
         The engine, ready to run.
 
     Raises:
-        EngineError: If there is no such engine, or not on that backend.
+        EngineError: If there is no such engine, or not on that backend, or not with that hand model.
         FileNotFoundError: If there is no such hand model.
         ValueError: If the hand model cannot be used.
     """
     if backend not in get_args(Backend):
         raise EngineError(f"backend {backend!r} is not known; use one of {', '.join(get_args(Backend))}")
-    if model not in MODELS:
-        raise EngineError(f"model {model!r} is not known; this version has: {', '.join(MODELS)}")
-    if backend not in ("auto", "onnxruntime"):
-        raise EngineError(f"backend {backend!r} does not run the detector engine; use auto or onnxruntime")
     if max_hands < 1:
         raise EngineError(f"max_hands is {max_hands}; track at least one hand")
-    config = DetectorConfig(
-        landmarks=MODELS[model], max_hands=max_hands, smoothing=OneEuroConfig() if smoothing else None
-    )
-    return DetectorEngine(HandModel.load(hand_model), config)
+    roster = RosterConfig(max_hands=max_hands)
+    one_euro = OneEuroConfig() if smoothing else None
+    if model in MODELS:
+        if backend not in ("auto", "onnxruntime"):
+            raise EngineError(f"backend {backend!r} does not run the detector engine; use auto or onnxruntime")
+        config = DetectorConfig(landmarks=MODELS[model], roster=roster, smoothing=one_euro)
+        return DetectorEngine(HandModel.load(hand_model), config)
+    path = Path(model)
+    if path.suffix != _EXPORTED and not path.is_file():
+        raise EngineError(
+            f"model {model!r} is not known; this version has: {', '.join(MODELS)}; or give the path of an exported "
+            f"network, an {_EXPORTED} file"
+        )
+    return _open_network(path, backend, HandModel.load(hand_model), roster, one_euro)
+
+
+def _open_network(
+    path: Path, backend: str, hand_model: HandModel, roster: RosterConfig, smoothing: OneEuroConfig | None
+) -> HandEngine:
+    """Open the network engine on an exported network."""
+    from engine.backends import open_runtime
+    from engine.tracker.config import TrackerConfig
+    from engine.tracker.engine import NetworkEngine
+
+    if not path.is_file():
+        raise EngineError(f"{path}: there is no such file; make one with `usthand export`, or use --model detector")
+    runtime = open_runtime(path, backend, hand_model=hand_model)
+    try:
+        return NetworkEngine(runtime, hand_model, TrackerConfig(roster=roster, smoothing=smoothing))
+    except EngineError:
+        runtime.close()
+        raise

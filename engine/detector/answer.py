@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from calibration import Rig
+from calibration import Camera, Rig
 from engine.detector.track import Estimate, Track
+from engine.hand_model.model import PosedHand
 from engine.hand_model.rotations import quaternion_from_matrix
 from engine.types import HandPose
 
+VIEW_USED_WEIGHT = 0.2
+"""A view whose robust weight is lower was not used, whatever little it pulled."""
+
 # Tips turn with the last bone of their finger.
 _ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
-_VIEW_USED_WEIGHT = 0.2
+
+
+def orientations_xyzw(posed: PosedHand) -> NDArray[np.float64]:
+    """Global rotation of each canonical joint `(21, 4)`."""
+    orientations: NDArray[np.float64] = quaternion_from_matrix(posed.rotations)[_ROTATION_OF_JOINT]
+    return orientations
+
+
+def found_and_answered(
+    camera: Camera, directions: NDArray[np.float64], joints_world: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compare what a view found with the answer, in the camera's own picture.
+
+    Args:
+        camera: The view's camera.
+        directions: Directions of the joints that it found `(21, 3)`, camera axes.
+        joints_world: The answer `(21, 3)`, metres.
+
+    Returns:
+        What was found `(21, 2)` and how far the answer lies from it `(21,)`, distorted pixels; NaN outside the lens.
+    """
+    # Both at once: the lens model costs by the call.
+    found, answered = camera.project_camera(np.stack([directions, camera.to_camera(joints_world)]))
+    return found, np.linalg.norm(answered - found, axis=1)
+
+
+def median_px(error_px: NDArray[np.float64]) -> float:
+    """Median over the joints that have an error; NaN where none has."""
+    return float(np.nanmedian(error_px)) if np.isfinite(error_px).any() else np.nan
 
 
 def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
@@ -21,19 +54,13 @@ def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
     reprojection = np.full(count, np.nan)
     presence = np.zeros(count)
     triangulated = estimate.triangulated
-    used = triangulated.view_weight >= _VIEW_USED_WEIGHT
+    used = triangulated.view_weight >= VIEW_USED_WEIGHT
     for view in estimate.views:
-        camera = rig.cameras[view.view]
-        # Both at once: the lens model costs by the call.
-        found, answered = camera.project_camera(
-            np.stack([view.joint_directions(), camera.to_camera(estimate.joints_world)])
-        )
+        found, error_px = found_and_answered(rig.cameras[view.view], view.joint_directions(), estimate.joints_world)
         keypoints[view.view] = found
         presence[view.view] = view.landmarks.presence
         if used[view.view]:
-            error = np.linalg.norm(answered - found, axis=1)
-            reprojection[view.view] = float(np.nanmedian(error)) if np.isfinite(error).any() else np.nan
-    quaternions = quaternion_from_matrix(estimate.fitted.posed.rotations)
+            reprojection[view.view] = median_px(error_px)
     return HandPose(
         id=track.id,
         side=track.side,
@@ -43,7 +70,7 @@ def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
         pose=estimate.fitted.pose,
         shape=estimate.fitted.posed.shaped.shape,
         translation=estimate.fitted.translation,
-        orientations_xyzw=quaternions[_ROTATION_OF_JOINT],
+        orientations_xyzw=orientations_xyzw(estimate.fitted.posed),
         posed=estimate.fitted.posed,
         view_confidence=triangulated.weights * presence[:, None],
         view_weight=triangulated.view_weight,

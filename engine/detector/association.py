@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration import Rig
 from engine.detector.views import HandView, observe
 from engine.hand_model.model import PARENTS_21
-from engine.triangulation import Observations, Triangulated, residuals_px, triangulate, weighted_dlt
+from engine.triangulation import Observations, RobustConfig, Triangulated, residuals_px, triangulate, weighted_dlt
 
 # Wrist to middle knuckle of any human hand, metres, with room for the network's error.
 _PALM_LENGTH_M = (0.045, 0.15)
@@ -57,6 +57,25 @@ def plausible_hand(joints_world: NDArray[np.float64]) -> bool:
     ratio = np.linalg.norm(joints_world[1:] - joints_world[list(PARENTS_21[1:])], axis=1) / (palm_m * _BONES_IN_PALMS)
     fitting = (ratio > 1 / _BONE_TOLERANCE) & (ratio < _BONE_TOLERANCE)
     return int(np.count_nonzero(fitting)) >= _PLAUSIBLE_BONES
+
+
+def agree(views: list[HandView], rig: Rig, max_disagreement_px: float, robust: RobustConfig) -> Triangulated | None:
+    """Triangulate what views saw of one hand.
+
+    Args:
+        views: What they saw.
+        rig: The cameras.
+        max_disagreement_px: Median residual up to which a view agrees, crop pixels.
+        robust: How far a view is believed.
+
+    Returns:
+        The joints; None when no two views agree on a hand.
+    """
+    triangulated = triangulate(observe(views, rig), robust)
+    if triangulated is None or not plausible_hand(triangulated.joints_world):
+        return None
+    believed = np.nanmedian(triangulated.residual_px[[v.view for v in views]], axis=1)
+    return triangulated if np.count_nonzero(believed <= max_disagreement_px) >= 2 else None
 
 
 def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[Candidate]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Rig
-from engine.detector.track import Track
-from engine.detector.views import HandView
+from calibration import Camera
+from engine.crops import CropCamera
 
 
 def same_place(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
@@ -16,12 +17,25 @@ def same_place(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     return float(np.median(np.linalg.norm(a - b, axis=1))) < 0.4 * palm
 
 
-def is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[np.float64]], rig: Rig) -> bool:
-    """Whether the joints that were found for one track lie on another track's hand."""
+def is_another_hand(
+    keypoints_crop_px: NDArray[np.float64],
+    crop: CropCamera,
+    camera: Camera,
+    track_id: int,
+    predicted: Mapping[int, NDArray[np.float64]],
+) -> bool:
+    """Whether the joints that were found for one track lie on another track's hand.
+
+    Args:
+        keypoints_crop_px: What was found `(21, 2)`, crop pixels.
+        crop: Where it was found.
+        camera: The crop's camera.
+        track_id: The track that was looked for.
+        predicted: Where each track's joints were expected `(21, 3)`, world, metres.
+    """
     if len(predicted) < 2:
         return False
-    projection = view.crop.projection(rig.cameras[view.view])
-    found = view.landmarks.keypoints_crop_px
+    projection = crop.projection(camera)
     distances = {}
     palm_px = 0.0
     for other, joints in predicted.items():
@@ -30,8 +44,8 @@ def is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[
             # A hand beside or behind the camera is far from whatever it sees.
             distances[other] = np.inf
             continue
-        place = view.crop.pixels(moved[:, :2] / moved[:, 2:])
-        distances[other] = float(np.linalg.norm(place - found, axis=1).mean())
+        place = crop.pixels(moved[:, :2] / moved[:, 2:])
+        distances[other] = float(np.linalg.norm(place - keypoints_crop_px, axis=1).mean())
         if other == track_id:
             palm_px = float(np.linalg.norm(place[9] - place[0]))
     return any(
@@ -41,7 +55,6 @@ def is_another_hand(view: HandView, track_id: int, predicted: dict[int, NDArray[
     )
 
 
-def strayed(track: Track, predicted: dict[int, NDArray[np.float64]]) -> float:
+def strayed(joints_world: NDArray[np.float64], predicted: NDArray[np.float64] | None) -> float:
     """How far a track left its own path, metres: of two tracks on one hand, the stray one is wrong."""
-    joints = predicted.get(track.id)
-    return np.inf if joints is None else float(np.linalg.norm(joints.mean(axis=0) - track.joints_world.mean(axis=0)))
+    return np.inf if predicted is None else float(np.linalg.norm(predicted.mean(axis=0) - joints_world.mean(axis=0)))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.detector.side import SideEvidence, SideModels
+from engine.detector.velocity import Velocity
 from engine.detector.views import HandView
-from engine.hand_model.model import SHAPE_SIZE, HandModel, Side
-from engine.pose_fit import FittedHand, PoseFitter
+from engine.hand_model.model import Side
+from engine.pose_fit import FittedHand
 from engine.shape_fit import ShapeEstimator
 from engine.smoothing import OneEuroFilter
 from engine.triangulation import Triangulated
 
-_VELOCITY_SHARE = 0.6
-_MAX_SPEED_M_S = 4.0
-_SIDE_LOG_ODDS_LIMIT = 4.0
-_SIDE_REFUTED = -12.0
 _REFIT_ERROR_M = 0.02
-_CHIRALITY_ERROR_M = 0.004
 # What the landmark network is off by in all views alike, so that more views do not average it away: its own idea of a
 # joint, and what it does not see. Standard deviation an axis; measured by benchmarks/uncertainty.py.
 LANDMARK_BIAS_M = 1e-3 * np.array(
@@ -36,19 +32,6 @@ _FINGER_MODEL_ERROR_M = 0.03
 _ANSWER_MODEL_ERROR_M = np.full((21, 1, 1), _FINGER_MODEL_ERROR_M)
 _ANSWER_MODEL_ERROR_M[[0, 5, 9, 13, 17]] = _PALM_MODEL_ERROR_M
 _ANSWER_MODEL_ERROR_M[1] = _THUMB_BASE_MODEL_ERROR_M
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SideModels:
-    """What is needed to fit one side.
-
-    Args:
-        model: The hand model.
-        fitter: Its fitter.
-    """
-
-    model: HandModel
-    fitter: PoseFitter
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,25 +51,6 @@ class Estimate:
     fitted: FittedHand
     triangulated: Triangulated
     views: list[HandView]
-
-
-def side_log_odds(views: list[HandView]) -> float:
-    """Evidence of the views for a right hand, in nats; negative for a left one.
-
-    A view counts two nats at most: the network mistakes the back of a hand for the other's palm with all confidence.
-    """
-    probability = np.clip([view.landmarks.right_probability for view in views], 0.12, 0.88)
-    return float(np.log(probability / (1 - probability)).sum())
-
-
-def chirality_log_odds(triangulated: Triangulated, sides: Mapping[Side, SideModels]) -> float:
-    """Evidence of the joints' own form for a right hand, in nats: how much better the right hand's model fits them."""
-    squared_m2 = {}
-    for side, models in sides.items():
-        shaped = models.model.with_shape(np.zeros(SHAPE_SIZE))
-        fitted = models.fitter.fit(shaped, triangulated.joints_world, triangulated.information)
-        squared_m2[side] = fitted.error_m**2
-    return (squared_m2["left"] - squared_m2["right"]) / (2 * _CHIRALITY_ERROR_M**2)
 
 
 class Track:
@@ -116,8 +80,8 @@ class Track:
         self.misses = 0
         self._models = models
         self._smoother = smoother
-        self._velocity = np.zeros(3)
-        self._side_evidence = _SIDE_LOG_ODDS_LIMIT
+        self._velocity = Velocity()
+        self._evidence = SideEvidence(side)
 
     @property
     def joints_world(self) -> NDArray[np.float64]:
@@ -127,9 +91,9 @@ class Track:
         return self.estimate.joints_world
 
     @property
-    def side_refuted(self) -> bool:
+    def refuted(self) -> bool:
         """Whether the views have kept on saying that this is the other hand."""
-        return self._side_evidence <= _SIDE_REFUTED
+        return self._evidence.refuted
 
     def predict(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Where the joints `(21, 3)` will be, by the hand's velocity."""
@@ -138,13 +102,13 @@ class Track:
             raise RuntimeError(f"track {self.id} has no estimate yet; update it first")
         # From the model, not from what was measured: the landmark network scales its hand with the crop, so crops that
         # followed its own answer would drift in size. The model's settled shape holds them.
-        predicted: NDArray[np.float64] = self.estimate.fitted.posed.joints + self._velocity * min(elapsed_s, 0.2)
+        predicted: NDArray[np.float64] = self.estimate.fitted.posed.joints + self._velocity.way(elapsed_s)
         return predicted
 
     def missed(self) -> None:
         """Note that no two views saw the hand."""
         self.misses += 1
-        self._velocity *= 0.5
+        self._velocity.missed()
 
     def update(self, triangulated: Triangulated, views: list[HandView], timestamp_ns: int) -> Estimate:
         """Take in what the views saw at a time and fit the hand model to it."""
@@ -161,15 +125,8 @@ class Track:
         joints, covariance = _weigh(measured, triangulated.information, fitted.posed.joints)
         if self.estimate is not None and timestamp_ns > self.timestamp_ns:
             moved = joints.mean(axis=0) - self.estimate.joints_world.mean(axis=0)
-            velocity = moved / ((timestamp_ns - self.timestamp_ns) * 1e-9)
-            speed = float(np.linalg.norm(velocity))
-            velocity *= min(1.0, _MAX_SPEED_M_S / max(speed, 1e-9))
-            self._velocity += _VELOCITY_SHARE * (velocity - self._velocity)
-        # One frame set, however many views it has, must not turn a side over.
-        evidence = float(np.clip(side_log_odds(views), -_SIDE_LOG_ODDS_LIMIT, _SIDE_LOG_ODDS_LIMIT))
-        self._side_evidence = min(
-            self._side_evidence + (evidence if self.side == "right" else -evidence), _SIDE_LOG_ODDS_LIMIT
-        )
+            self._velocity.update(moved, (timestamp_ns - self.timestamp_ns) * 1e-9)
+        self._evidence.add(views)
         self.timestamp_ns = timestamp_ns
         self.misses = 0
         self.estimate = Estimate(joints, covariance, fitted, triangulated, views)

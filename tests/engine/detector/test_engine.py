@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from engine.detector.engine import DetectorConfig, DetectorEngine
+from engine.detector.roster import RosterConfig
 from engine.hand_model.rotations import matrix_from_quaternion
 from engine.smoothing import OneEuroConfig
 from engine.synthetic import HandScene, make_rig
@@ -320,7 +321,7 @@ def test_a_second_hand_that_appears_is_found(two_hands: Film, tracker: DetectorE
 
 
 def test_no_more_hands_than_asked_for(two_hands: Film) -> None:
-    tracker = engine(DetectorConfig(max_hands=1))
+    tracker = engine(DetectorConfig(roster=RosterConfig(max_hands=1)))
     poses = follow(two_hands, tracker=tracker, numbers=range(6))
     tracker.close()
     assert all(len(hands) == 1 for hands in poses)

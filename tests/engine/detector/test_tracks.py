@@ -3,61 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from calibration import Camera, Rig
 from capture.frames import Frame, FrameSet
-from engine.crops import CropCamera
 from engine.detector.engine import DetectorEngine
-from engine.detector.networks import LANDMARK_INPUT_PX, Landmarks, Palm
-from engine.detector.views import HandView
-from engine.hand_model import Side
 from engine.synthetic import make_rig
 from engine.synthetic.rigs import look_at
 from engine.types import HandPose
+from tests.engine.detector.scripted import ScriptedEyes, Shown, hand_at
 from tests.engine.detector.support import START_NS, model
-
-Array = NDArray[np.float64]
 
 RIG = make_rig(4, seed=8, width=480, height=360)
 PERIOD_NS = 33_333_333
 BLANK = np.zeros((360, 480, 3), np.uint8)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A hand that the views see.
-
-    Args:
-        side: Which hand it is.
-        joints_world: Where it is.
-        said_right: What every view says of its side; None is the truth.
-        views: The views that see it; None is all.
-    """
-
-    side: Side
-    joints_world: Array
-    said_right: float | None = None
-    views: tuple[int, ...] | None = None
-
-
 class ScriptedEngine(DetectorEngine):
-    """The engine, with networks that find the hands of a script to a pixel or so."""
+    """The engine, with eyes that see a script."""
 
     def __init__(self) -> None:
-        super().__init__(model(), threads=1)
-        self.shown: list[Shown] = []
-        self.rig = RIG
-        self._rng = np.random.default_rng(1)
+        self._script = ScriptedEyes(RIG)
+        super().__init__(model(), threads=1, eyes=self._script)
         self._clock = 0
 
     def show(self, *shown: Shown, rig: Rig = RIG, sets: int = 1) -> tuple[HandPose, ...]:
         """Process so many frame sets with these hands in them; the last one's poses."""
-        self.shown, self.rig = list(shown), rig
+        self._script.shown, self._script.rig = list(shown), rig
         poses: tuple[HandPose, ...] = ()
         for _ in range(sets):
             stamp_ns = START_NS + self._clock * PERIOD_NS
@@ -65,35 +39,6 @@ class ScriptedEngine(DetectorEngine):
             poses = self.process(FrameSet(self._clock, frames, 0.0), rig)
             self._clock += 1
         return poses
-
-    def _seen_by(self, view: int) -> list[Shown]:
-        return [hand for hand in self.shown if hand.views is None or view in hand.views]
-
-    def _find_palms(self, frame: Frame) -> list[Palm]:
-        view = self.rig.camera_ids.index(frame.camera_id)
-        palms = []
-        for hand in self._seen_by(view):
-            pixels = self.rig.cameras[view].project(hand.joints_world)
-            if self.rig.cameras[view].contains(pixels).all():
-                box = pixels[[0, 5, 9, 13, 17]]
-                palms.append(Palm(0.9, box.mean(axis=0), float(np.ptp(box, axis=0).max()), pixels[0], pixels[9]))
-        return palms
-
-    def _look(self, frame: Frame, camera: Camera, view: int, crop: CropCamera) -> HandView:  # noqa: ARG002
-        best: tuple[float, Shown, Array] | None = None
-        for hand in self._seen_by(view):
-            turned = camera.to_camera(hand.joints_world) @ crop.R_crop_camera.T
-            if (turned[:, 2] < 0.01).any():
-                continue
-            pixels = crop.focal_px * turned[:, :2] / turned[:, 2:] + crop.principal_px
-            away = float(np.linalg.norm(pixels.mean(axis=0) - crop.principal_px))
-            if away < 0.5 * LANDMARK_INPUT_PX and (best is None or away < best[0]):
-                best = (away, hand, pixels)
-        if best is None:
-            return HandView(view, crop, Landmarks(np.zeros((21, 2)), 0.01, 0.5))
-        _, hand, pixels = best
-        right = (0.97 if hand.side == "right" else 0.03) if hand.said_right is None else hand.said_right
-        return HandView(view, crop, Landmarks(pixels + self._rng.normal(0.0, 1.0, (21, 2)), 0.99, right))
 
 
 @pytest.fixture
@@ -103,20 +48,9 @@ def tracker() -> Iterator[ScriptedEngine]:
     scripted.close()
 
 
-def _hand(side: Side, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
-    """A hand with its fingers up and its palm to the cameras, its middle somewhere."""
-    joints = model().with_shape(np.zeros(10)).rest_joints_21
-    # Fingers (-x) up, palm (-y) to +y, thumb (+z) to -x.
-    joints = joints @ np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]]).T
-    joints = joints - joints.mean(axis=0)
-    if side == "left":
-        joints = joints * (-1.0, 1.0, 1.0)
-    return joints + np.array([x, y, z])
-
-
 def test_the_script_is_followed(tracker: ScriptedEngine) -> None:
     for index in range(10):
-        joints = _hand("right", x=0.01 * index)
+        joints = hand_at("right", x=0.01 * index)
         (pose,) = tracker.show(Shown("right", joints))
         assert (pose.id, pose.side) == (0, "right")
         assert np.median(np.linalg.norm(pose.joints_world - joints, axis=1)) < 0.004
@@ -127,7 +61,7 @@ def test_hands_that_swap_places_keep_their_ids(tracker: ScriptedEngine) -> None:
     ids = set()
     for index in range(40):
         x = 0.12 * np.cos(np.pi * index / 39)
-        right, left = _hand("right", x=x, y=0.05), _hand("left", x=-x, y=-0.09)
+        right, left = hand_at("right", x=x, y=0.05), hand_at("left", x=-x, y=-0.09)
         poses = tracker.show(Shown("right", right), Shown("left", left))
         by_side = {pose.side: pose for pose in poses}
         for side, joints in (("right", right), ("left", left)):
@@ -142,7 +76,7 @@ def test_hands_that_swap_places_keep_their_ids(tracker: ScriptedEngine) -> None:
 @pytest.mark.parametrize("step_m", [0.03, 0.05])
 def test_a_hand_stays_when_it_comes_to_where_another_was_lost(step_m: float, tracker: ScriptedEngine) -> None:
     # A left hand that shows its back has its joints where a right hand that shows its palm has them.
-    right = _hand("right")
+    right = hand_at("right")
     left = right * (1.0, -1.0, 1.0)
     start = 4 * step_m
     poses = tracker.show(Shown("left", left), Shown("right", right + np.array([start, 0.0, 0.0])), sets=3)
@@ -156,7 +90,7 @@ def test_a_hand_stays_when_it_comes_to_where_another_was_lost(step_m: float, tra
 @pytest.mark.parametrize("views", [3, 4, 8])
 def test_one_frame_set_that_mistakes_the_side_changes_nothing(views: int, tracker: ScriptedEngine) -> None:
     rig = make_rig(views, seed=8, width=480, height=360)
-    joints = _hand("right")
+    joints = hand_at("right")
     tracker.show(Shown("right", joints), rig=rig, sets=5)
     said = [0.01, None, None, 0.01, None]
     for right in said:
@@ -165,7 +99,7 @@ def test_one_frame_set_that_mistakes_the_side_changes_nothing(views: int, tracke
 
 
 def test_a_side_that_was_wrong_is_put_right(tracker: ScriptedEngine) -> None:
-    joints = _hand("left")
+    joints = hand_at("left")
     tracker.show(Shown("left", joints, said_right=0.99), sets=3)
     for _ in range(30):
         poses = tracker.show(Shown("left", joints))
@@ -174,13 +108,13 @@ def test_a_side_that_was_wrong_is_put_right(tracker: ScriptedEngine) -> None:
 
 
 def test_a_lost_hand_is_not_shown_where_it_was(tracker: ScriptedEngine) -> None:
-    tracker.show(Shown("right", _hand("right")), sets=4)
+    tracker.show(Shown("right", hand_at("right")), sets=4)
     for _ in range(30):
         assert tracker.show() == ()
 
 
 def test_a_hand_that_one_view_sees_is_not_shown(tracker: ScriptedEngine) -> None:
-    joints = _hand("right")
+    joints = hand_at("right")
     tracker.show(Shown("right", joints), sets=4)
     assert tracker.show(Shown("right", joints, views=(2,)), sets=3) == ()
     (pose,) = tracker.show(Shown("right", joints, views=(1, 2)), sets=2)
@@ -190,14 +124,14 @@ def test_a_hand_that_one_view_sees_is_not_shown(tracker: ScriptedEngine) -> None
 @pytest.mark.parametrize("seen", [(0,), (3,)])
 def test_views_that_see_different_hands_make_none(seen: tuple[int, ...], tracker: ScriptedEngine) -> None:
     # Each hand shows in one view only: nothing confirms either.
-    here, there = _hand("right", x=0.05, z=0.05), _hand("right", x=-0.08, z=-0.06)
+    here, there = hand_at("right", x=0.05, z=0.05), hand_at("right", x=-0.08, z=-0.06)
     other = (1,) if seen == (0,) else (2,)
     for _ in range(3):
         assert tracker.show(Shown("right", here, views=seen), Shown("right", there, views=other)) == ()
 
 
 def test_a_camera_with_a_hand_behind_it_sees_the_other(tracker: ScriptedEngine) -> None:
-    near, far = _hand("right", x=0.1), _hand("left", x=-0.1, y=0.35)
+    near, far = hand_at("right", x=0.1), hand_at("left", x=-0.1, y=0.35)
     # Three cameras see both hands; the last one stands between the hands and looks at the right one.
     K = np.array([[300.0, 0.0, 240.0], [0.0, 300.0, 180.0], [0.0, 0.0, 1.0]])
     middle = np.array([0.0, 0.15, 0.0])
@@ -210,5 +144,5 @@ def test_a_camera_with_a_hand_behind_it_sees_the_other(tracker: ScriptedEngine) 
 
 
 def test_a_frame_set_of_nothing_holds_no_hands(tracker: ScriptedEngine) -> None:
-    tracker.show(Shown("right", _hand("right")), sets=2)
+    tracker.show(Shown("right", hand_at("right")), sets=2)
     assert tracker.show(sets=1) == ()

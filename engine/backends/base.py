@@ -1,0 +1,174 @@
+"""What runs an exported network: arrays in, arrays out, behind one protocol.
+
+The names and shapes here are those of the ONNX file; `engine.network` says what is computed between them. Letters: B
+hands, V views (1..8), S side of a crop, M hypotheses, K blocks, P past frames, D channels. All positions are metres in
+the local frame of a step: the world's axes about an origin near the hand that the caller chose. Crop coordinates are in
+[-1, 1] from edge to edge of the crop, so that one unit is S/2 crop pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import EngineError
+from engine.model_card import ModelCard
+
+MAX_VIEWS: Final = 8
+"""Views that one step takes at most."""
+
+REMEDY: Final = "make one with `usthand export`"
+"""What to do about a file that cannot be used."""
+
+INPUT_NAMES: Final = ("crops", "projections", "view_mask", "noise", "state", "state_valid")
+"""Inputs of the file, in its order; the fields of `NetworkInputs`."""
+
+OUTPUT_NAMES: Final = (
+    "joints",
+    "mano_joints",
+    "rotations",
+    "shape",
+    "translation",
+    "vertices",
+    "covariance_mm2",
+    "keypoints",
+    "view_confidence",
+    "reprojection_px",
+    "valid",
+    "state_out",
+    "state_valid_out",
+)
+"""Outputs of the file, in its order. A runtime reads all but the vertices, which `HandModel` makes when asked."""
+
+INPUT_RANKS: Final = dict(zip(INPUT_NAMES, (5, 4, 2, 5, 6, 2), strict=True))
+"""Dimensions of each input; `crops` are uint8, all else is float32."""
+
+OUTPUT_RANKS: Final = dict(zip(OUTPUT_NAMES, (3, 3, 4, 2, 2, 3, 4, 4, 3, 3, 1, 6, 2), strict=True))
+"""Dimensions of each output; all are float32."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NetworkInputs:
+    """One instant of B hands in V views.
+
+    Args:
+        crops: RGB `(B, V, S, S, 3)`; a left hand's are flipped, since the network is a right hand's.
+        projections: Homogeneous points of the local frame to crop coordinates times depth `(B, V, 3, 4)`, metres.
+        view_mask: 1, or 0 for a view that is missing `(B, V)`; what stands in its place must be finite.
+        noise: Standard normal `(B, V, M, 21, 2)`: the hypotheses' latents.
+        state: Keys and values of the past frames `(B, K, 2, P, 21, D)`, oldest first.
+        state_valid: 1 where that past frame is real `(B, P)`.
+    """
+
+    crops: NDArray[np.uint8]
+    projections: NDArray[np.float32]
+    view_mask: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    state: NDArray[np.float32]
+    state_valid: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NetworkOutputs:
+    """What the network makes of it.
+
+    Args:
+        joints: Refined joints `(B, 21, 3)`, canonical order, metres, local frame.
+        mano_joints: Joints of the hand model in its pose `(B, 21, 3)`, metres, local frame.
+        rotations: Each of MANO's joints relative to its parent `(B, 16, 3, 3)`; the root's in the local frame's axes.
+        shape: MANO shape `(B, 10)`.
+        translation: MANO translation `(B, 3)`, metres, local frame.
+        covariance_mm2: Calibrated covariance of each joint `(B, 21, 3, 3)`, square millimetres.
+        keypoints: Each view's own most likely joints `(B, V, 21, 2)`, crop coordinates.
+        view_confidence: In [0, 1] `(B, V, 21)`; 0 where a view is masked.
+        reprojection_px: Distance of `keypoints` to the projected `joints` `(B, V, 21)`, crop pixels; 0 where masked.
+        valid: 1 where at least two views were usable `(B,)`.
+        state: As in the inputs, one frame later.
+        state_valid: As in the inputs, one frame later.
+    """
+
+    joints: NDArray[np.float32]
+    mano_joints: NDArray[np.float32]
+    rotations: NDArray[np.float32]
+    shape: NDArray[np.float32]
+    translation: NDArray[np.float32]
+    covariance_mm2: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+    view_confidence: NDArray[np.float32]
+    reprojection_px: NDArray[np.float32]
+    valid: NDArray[np.float32]
+    state: NDArray[np.float32]
+    state_valid: NDArray[np.float32]
+
+
+class NetworkRuntime(Protocol):
+    """An exported network, ready to run. One thread calls it, one step after the other."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Which network it is."""
+
+    @property
+    def backend(self) -> str:
+        """What executes it, as read back from the runtime, for people."""
+
+    def run(self, inputs: NetworkInputs) -> NetworkOutputs:
+        """Take one step.
+
+        Raises:
+            EngineError: If the inputs' shapes are not the network's, or the runtime fails.
+        """
+
+    def close(self) -> None:
+        """Give back threads and memory."""
+
+
+def expected_shapes(card: ModelCard) -> dict[str, tuple[int | None, ...]]:
+    """Shape of each input of a network; None where the number of hands or views stands."""
+    side = card.input_px
+    return {
+        "crops": (None, None, side, side, 3),
+        "projections": (None, None, 3, 4),
+        "view_mask": (None, None),
+        "noise": (None, None, card.hypotheses, 21, 2),
+        "state": (None, card.blocks, 2, card.past, 21, card.channels),
+        "state_valid": (None, card.past),
+    }
+
+
+def check_inputs(inputs: NetworkInputs, card: ModelCard) -> None:
+    """Refuse inputs that are not those of a network.
+
+    Raises:
+        EngineError: With the first input that has another shape or type.
+    """
+    mask = inputs.view_mask.shape
+    if len(mask) != 2 or mask[0] < 1 or not 1 <= mask[1] <= MAX_VIEWS:
+        raise EngineError(f"view_mask has shape {mask}; give one or more hands and 1..{MAX_VIEWS} views")
+    for name, free in expected_shapes(card).items():
+        # The first axes that vary are hands, then views.
+        shape = tuple(mask[axis] if size is None else size for axis, size in enumerate(free))
+        kind = np.dtype(np.uint8 if name == "crops" else np.float32)
+        array: NDArray[np.generic] = getattr(inputs, name)
+        if array.shape != shape or array.dtype != kind:
+            raise EngineError(
+                f"{name} is {array.dtype} with shape {array.shape}; network {card.model_id} takes {kind} with {shape}"
+            )
+
+
+def read_model(path: Path) -> bytes:
+    """Read a model file.
+
+    Raises:
+        EngineError: If it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise EngineError(f"{path}: no such file; {REMEDY}") from None
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from error

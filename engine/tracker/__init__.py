@@ -1,0 +1,1 @@
+"""The network engine: hands found by the detector's networks, then followed by the UST-Hand network."""
