@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from engine.network.config import NetworkConfig
 
-# Standard deviation of x at the start of training, crop coordinates: about 6 pixels of a crop of 224.
-_SPREAD = 0.05
+# Standard deviation of x at the start of training, crop coordinates: as wide as first heatmaps are wrong, about 22
+# pixels of a crop of 224. Narrower, the first likelihoods drown all else.
+_SPREAD = 0.2
 # Bounds of what one layer may scale by, natural logarithm.
 _MAX_LOG_SCALE = 2.0
 

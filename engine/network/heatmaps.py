@@ -10,6 +10,7 @@ from engine.network.config import JOINTS
 # Softmax sharpness at the start of training. The map's maximum is about 1 and its Gaussian 2 cells wide: 12 leaves a
 # peak of 0.6 cells that outweighs a thousand empty cells, and is read to 0.02 cells.
 _SHARPNESS = 12.0
+_START = 0.1
 
 
 class HeatmapHead(nn.Module):
@@ -22,6 +23,10 @@ class HeatmapHead(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.to_heatmaps = nn.Conv2d(channels, JOINTS, 1)
+        # Quiet: maps that start with noise of half a peak cost more than all that is to be learned, and seem sure.
+        with torch.no_grad():
+            self.to_heatmaps.weight.mul_(_START)
+            self.to_heatmaps.get_parameter("bias").zero_()
         self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,8 +19,9 @@ from engine.crops import CropCamera
 from engine.detector.frame_sets import crops_at
 from engine.hand_model.model import Side
 
-# The projection of a view that is masked: a metre before the origin. Anything finite would do; this divides by no zero.
-_NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+NO_CAMERA = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+"""The projection of a masked view: a metre before the origin. Anything finite would do; this divides by no zero."""
+
 _MIRROR_ROWS = np.array([[-1.0], [1.0], [1.0]])
 _MIRROR_COLUMNS = np.array([-1.0, 1.0, 1.0, 1.0])
 
@@ -64,7 +65,7 @@ class Aim:
         origin = self.origin_world
         matrices = np.stack(
             [
-                _NO_CAMERA if crop is None else crop_projection(camera, crop, origin)
+                NO_CAMERA if crop is None else crop_projection(camera, crop, origin)
                 for camera, crop in zip(rig, self.crops, strict=True)
             ]
         )

@@ -57,10 +57,10 @@ def test_the_density_is_the_priors_over_the_volume_change(flow: ConditionalRealN
 def test_the_density_integrates_to_one(flow: ConditionalRealNvp) -> None:
     with torch.no_grad():
         flow.to_scale_shift.mul_(0.3)
-    steps = torch.linspace(-1.5, 1.5, 601).double()
+    steps = torch.linspace(-6, 6, 1201).double()
     grid = torch.cartesian_prod(steps, steps)[None]
     density = flow.log_prob(grid, torch.zeros(1, 16).double(), torch.zeros(1, 2).double()).exp()
-    assert float(density.sum() * (3 / 600) ** 2) == pytest.approx(1.0, abs=0.01)
+    assert float(density.sum() * (12 / 1200) ** 2) == pytest.approx(1.0, abs=0.01)
 
 
 def test_untrained_it_is_a_gaussian_about_the_heatmaps_joint() -> None:
@@ -68,6 +68,6 @@ def test_untrained_it_is_a_gaussian_about_the_heatmaps_joint() -> None:
     flow = ConditionalRealNvp(NetworkConfig())
     center = torch.tensor([[0.2, -0.3]])
     x = flow(torch.randn(1, 4000, 2), torch.randn(1, 128), center)[0]
-    assert x.mean(dim=0).tolist() == pytest.approx([0.2, -0.3], abs=0.005)
-    assert x.std(dim=0).tolist() == pytest.approx([0.05, 0.05], rel=0.05)
+    assert x.mean(dim=0).tolist() == pytest.approx([0.2, -0.3], abs=0.01)
+    assert x.std(dim=0).tolist() == pytest.approx([0.2, 0.2], rel=0.05)
     assert torch.equal(flow(torch.zeros(1, 1, 2), torch.randn(1, 128), center)[0, 0], center[0])

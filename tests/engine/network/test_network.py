@@ -33,7 +33,7 @@ def run(network: UstHandNetwork, inputs: Inputs) -> StepOutputs:
 
 def difference(a: StepOutputs, b: StepOutputs, name: str) -> float:
     one, other = getattr(a, name), getattr(b, name)
-    scale = 1e-3 * float(one.abs().max()) if name in ("covariance_mm2", "reprojection_px") else 1.0
+    scale = float(one.abs().max()) if name in ("covariance_mm2", "reprojection_px") else 1.0
     if name == "rotations":
         # Some bones of these made-up hands are millimetres long: their directions are known to as little.
         scale = 20.0

@@ -1,0 +1,219 @@
+"""Training learns, from 2D labels alone, and again the same from the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine.hand_model import HandModel
+from engine.network.network import SequenceOutputs, UstHandNetwork
+from engine.network.weights import load_weights, save_weights
+from training.evaluate import evaluate
+from training.fit import EpochReport, FitConfig, fit
+from training.losses import LossWeights
+from training.samples import Window
+from training.truth import Truth, TruthReadError
+
+Samples = list[tuple[Window, Truth]]
+MakeNetwork = Callable[[], UstHandNetwork]
+
+CONFIG = FitConfig(epochs=3, batch_size=2, learning_rate=1e-3)
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _windows(samples: Samples) -> list[Window]:
+    return [window for window, _ in samples]
+
+
+def test_the_loss_falls(small_network: MakeNetwork, small_samples: Samples) -> None:
+    reports: list[EpochReport] = []
+    network = small_network()
+    fit(network, _windows(small_samples), replace(CONFIG, epochs=12), reports.append)
+    assert [report.epoch for report in reports] == list(range(12))
+    assert [report.steps for report in reports] == list(range(2, 26, 2))
+    assert reports[-1].total < 0.7 * reports[0].total
+    for name in ("heatmap_joints", "nll", "projection_queries", "projection_mano"):
+        assert reports[-1].terms[name] < reports[0].terms[name]
+    weights = LossWeights()
+    first = reports[0].terms
+    assert reports[0].total == pytest.approx(
+        weights.heatmap * first["heatmap"]
+        + weights.heatmap_joints * first["heatmap_joints"]
+        + weights.nll * first["nll"]
+        + weights.projection * (first["projection_queries"] + first["projection_mano"]),
+        rel=1e-5,
+    )
+    assert not network.training
+
+
+def test_the_rate_falls_after_two_thirds(small_network: MakeNetwork, small_samples: Samples) -> None:
+    reports: list[EpochReport] = []
+    fit(small_network(), _windows(small_samples), CONFIG, reports.append)
+    assert [report.learning_rate for report in reports] == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
+def test_equal_seeds_give_equal_weights(small_network: MakeNetwork, small_samples: Samples) -> None:
+    trained = []
+    for seed in (0, 0, 1):
+        network = small_network()
+        # What was drawn before does not matter.
+        torch.rand(seed + 5)
+        fit(network, _windows(small_samples), replace(CONFIG, epochs=1, seed=seed))
+        trained.append(_weights(network))
+    assert _equal(trained[0], trained[1])
+    assert not _equal(trained[0], trained[2])
+
+
+class _InterruptedError(Exception):
+    pass
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
+    small_network: MakeNetwork, small_samples: Samples, tmp_path: Path
+) -> None:
+    windows = _windows(small_samples)
+    straight = small_network()
+    fit(straight, windows, CONFIG)
+
+    def stop(report: EpochReport) -> None:
+        if report.epoch == 1:
+            raise _InterruptedError
+
+    state = tmp_path / "run.state"
+    with pytest.raises(_InterruptedError):
+        fit(small_network(), windows, CONFIG, stop, state)
+    resumed = small_network()
+    epochs: list[int] = []
+    fit(resumed, windows, CONFIG, lambda report: epochs.append(report.epoch), state)
+    assert epochs == [2]
+    assert _equal(_weights(straight), _weights(resumed))
+    with pytest.raises(ValueError, match="start anew"):
+        fit(small_network(), windows, replace(CONFIG, seed=9), None, state)
+    torch.save({"schema": "something else"}, state)
+    with pytest.raises(ValueError, match="no state of a training run"):
+        fit(small_network(), windows, CONFIG, None, state)
+
+
+def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_samples: Samples) -> None:
+    network = small_network()
+    before = _weights(network)
+    fit(network, _windows(small_samples), replace(CONFIG, epochs=1, train_backbone=False))
+    after = _weights(network)
+    # Its normalisation's running statistics too.
+    encoder = [name for name in before if name.startswith("backbone.")]
+    assert any("running_mean" in name for name in encoder)
+    assert all(torch.equal(before[name], after[name]) for name in encoder)
+    assert not torch.equal(before["heatmap_head.to_heatmaps.weight"], after["heatmap_head.to_heatmaps.weight"])
+    # And can be taken up again.
+    fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
+    again = _weights(network)
+    learnable = [f"backbone.{name}" for name, _ in network.backbone.named_parameters()]
+    assert any(not torch.equal(after[name], again[name]) for name in learnable)
+
+
+def test_the_encoder_has_a_rate_of_its_own(small_network: MakeNetwork, small_samples: Samples) -> None:
+    network = small_network()
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    # Adam's first step is as long as the rate.
+    one_step = replace(CONFIG, epochs=1, batch_size=3, learning_rate=1e-3, backbone_rate=0.1, decay_after=1.0)
+    fit(network, _windows(small_samples), one_step)
+    moved: dict[bool, float] = {True: 0.0, False: 0.0}
+    for name, parameter in network.named_parameters():
+        step = float((parameter.detach() - before[name]).abs().max())
+        encoder = name.startswith("backbone.")
+        moved[encoder] = max(moved[encoder], step)
+    assert moved[False] == pytest.approx(1e-3, rel=0.02)
+    assert moved[True] == pytest.approx(1e-4, rel=0.02)
+
+
+def test_what_was_learnt_is_kept(
+    small_network: MakeNetwork, small_samples: Samples, hand_model: HandModel, tmp_path: Path
+) -> None:
+    network, config = small_network(), replace(CONFIG, epochs=1)
+    fit(network, _windows(small_samples), config)
+    learnt = evaluate(network, small_samples)
+    path = tmp_path / "small.weights"
+    save_weights(path, network, hand_model, training=asdict(config), metrics=asdict(learnt))
+    kept = load_weights(path)
+    assert kept.training["weights"]["nll"] == config.weights.nll
+    assert evaluate(kept.build(hand_model), small_samples) == learnt
+
+
+class _PeekingList(list[Window]):
+    """Windows that look at the truth when they are fetched."""
+
+    truth: Truth
+
+    def __getitem__(self, index: Any) -> Any:
+        self.truth.joints_local.sum()
+        return super().__getitem__(index)
+
+
+class _Peeking(UstHandNetwork):
+    """A network that looks at the truth when it is trained."""
+
+    truth: Truth
+
+    def forward_sequence(self, *inputs: Tensor) -> SequenceOutputs:
+        self.truth.joints_local.sum()
+        return super().forward_sequence(*inputs)
+
+
+def test_a_training_step_cannot_read_the_truth(small_network: MakeNetwork, small_samples: Samples) -> None:
+    network = small_network()
+    network.__class__ = _Peeking
+    peeking: Any = network
+    peeking.truth = small_samples[0][1]
+    with pytest.raises(TruthReadError):
+        fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
+    windows = _PeekingList(_windows(small_samples))
+    windows.truth = small_samples[0][1]
+    with pytest.raises(TruthReadError):
+        fit(small_network(), windows, replace(CONFIG, epochs=1))
+    # Between the steps it may be read: that is where evaluation is.
+    read: list[float] = []
+    fit(
+        small_network(),
+        _windows(small_samples),
+        replace(CONFIG, epochs=1),
+        lambda _: read.append(float(small_samples[0][1].joints_local[0, 0, 0])),
+    )
+    assert len(read) == 1
+
+
+def test_truth_makes_no_difference_to_training(small_network: MakeNetwork, small_samples: Samples) -> None:
+    trained = []
+    for scale in (1.0, float("nan")):
+        # The samples as a whole, so that whoever follows them to their truth finds it spoilt.
+        samples = [(window, Truth(truth.joints_local * scale)) for window, truth in small_samples]
+        network = small_network()
+        fit(network, _windows(samples), replace(CONFIG, epochs=1))
+        trained.append(_weights(network))
+    assert _equal(*trained)
+
+
+def test_what_cannot_be_trained_is_refused(small_network: MakeNetwork, small_samples: Samples) -> None:
+    with pytest.raises(ValueError, match="no windows"):
+        fit(small_network(), [], CONFIG)
+    with pytest.raises(ValueError, match="1 or more"):
+        FitConfig(epochs=0)
+    with pytest.raises(ValueError, match="above 0"):
+        FitConfig(learning_rate=0.0)
+    network = small_network()
+    with torch.no_grad():
+        network.heatmap_head.to_heatmaps.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        fit(network, _windows(small_samples), CONFIG)

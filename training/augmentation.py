@@ -1,0 +1,28 @@
+"""Augmentation of batches; that of geometry is made where crops are cut (`training.synthetic.CropJitter`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from training.samples import Batch
+
+
+def jitter_colors(batch: Batch, amount: float, generator: torch.Generator) -> Batch:
+    """Scale each colour channel of each view by a factor of its own, the same in all frames (sec. 4.2).
+
+    Args:
+        batch: The batch.
+        amount: Factors are drawn evenly from 1 - amount to 1 + amount; 0 changes nothing.
+        generator: Where chance comes from, on the CPU.
+
+    Returns:
+        The batch with other crops.
+    """
+    if amount == 0.0:
+        return batch
+    hands, _, views = batch.view_mask.shape
+    chance = torch.rand((hands, 1, views, 1, 1, 3), generator=generator).to(batch.crops.device)
+    gain = 1.0 + amount * (2.0 * chance - 1.0)
+    return replace(batch, crops=(batch.crops * gain).round_().clamp_(0.0, 255.0).to(torch.uint8))

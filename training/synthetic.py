@@ -1,0 +1,216 @@
+"""Windows of rendered hands with exact truth: training data that needs no footage.
+
+A window's crops are cut as a live tracker would cut them: around joints that it believes to know, which are a bit off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import Rig
+from engine.crops import CropCamera, crop_around_joints, sample_crop
+from engine.hand_model import Side
+from engine.synthetic import HandScene, make_rig
+from engine.tracker.aim import NO_CAMERA, crop_projection
+from training.samples import JOINTS, Window, mirrored_points, mirrored_window
+from training.truth import Truth
+
+_MOTION_FRAMES: Final = 3000
+_OUTSIDE_CONFIDENCE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class CropJitter:
+    """How far a crop is off (sec. 4.2); drawn evenly for each window and view, the same in all frames.
+
+    Args:
+        center: Shift along each side, as a share of the crop's side.
+        scale: Change of the side, as a share.
+        rotation_deg: Turn about the optical axis.
+        origin_m: Standard deviation of the local frame's origin about the hand's middle, along each axis.
+    """
+
+    center: float = 0.05
+    scale: float = 0.06
+    rotation_deg: float = 10.0
+    origin_m: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
+    """How wrong 2D labels are, and how far their confidence says so.
+
+    A label is off by a Gaussian whose standard deviation is drawn evenly from 0 to twice `sigma_px`; its confidence is
+    `1 / (1 + (deviation / half_confidence_px)^2)`. An outlier lies anywhere in the crop with a confidence that knows
+    nothing of it.
+
+    Args:
+        sigma_px: Mean standard deviation along each axis, crop pixels.
+        half_confidence_px: At this standard deviation the confidence is a half.
+        outliers: Share of labels that are outliers.
+    """
+
+    sigma_px: float = 0.0
+    half_confidence_px: float = 6.0
+    outliers: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticConfig:
+    """What windows are rendered.
+
+    Args:
+        size_px: Side of the crops.
+        views: Cameras of a rig.
+        frames: Frames of a window.
+        rate_hz: Frames a second.
+        left_share: Share of left hands; they are mirrored to right ones.
+        windows_per_scene: So many windows share a person, a light, a background and a rig.
+        image_px: Width and height of the cameras' pictures.
+        jitter: How crops are off.
+        noise: How labels are off.
+    """
+
+    size_px: int = 224
+    views: int = 4
+    frames: int = 5
+    rate_hz: float = 30.0
+    left_share: float = 0.5
+    windows_per_scene: int = 4
+    image_px: tuple[int, int] = (640, 480)
+    jitter: CropJitter = field(default_factory=CropJitter)
+    noise: LabelNoise = field(default_factory=LabelNoise)
+
+
+def synthetic_windows(config: SyntheticConfig, count: int, seed: int) -> list[tuple[Window, Truth]]:
+    """Render windows, each with its truth apart; equal arguments give equal windows.
+
+    Args:
+        config: What to render.
+        count: How many windows.
+        seed: Where all chance comes from.
+
+    Returns:
+        The windows.
+    """
+    made: list[tuple[Window, Truth]] = []
+    for number in range(-(-count // config.windows_per_scene)):
+        rng = np.random.default_rng((seed, number))
+        scene_seed, rig_seed = (int(value) for value in rng.integers(2**31, size=2))
+        side: Side = "left" if rng.random() < config.left_share else "right"
+        scene = HandScene(seed=scene_seed, rate_hz=config.rate_hz, side=side)
+        rig = make_rig(config.views, rig_seed, *config.image_px)
+        for _ in range(min(config.windows_per_scene, count - len(made))):
+            start = int(rng.integers(_MOTION_FRAMES))
+            made.append(render_window(scene, rig, range(start, start + config.frames), config, rng))
+    return made
+
+
+def render_window(
+    scene: HandScene, rig: Rig, indices: Sequence[int], config: SyntheticConfig, rng: np.random.Generator
+) -> tuple[Window, Truth]:
+    """Render a scene of one hand.
+
+    Args:
+        scene: One hand that is never away.
+        rig: The cameras.
+        indices: Frames of the scene, one window's.
+        config: Crop size, jitter and noise.
+        rng: Where they are drawn from.
+
+    Returns:
+        The window, and its truth; those of a left hand are mirrored to a right one's.
+    """
+    hands = [scene.truth(index)[0] for index in indices]
+    joints_world = np.stack([hand.joints_world for hand in hands])
+    origin_world = joints_world.mean(axis=(0, 1)) + rng.normal(0.0, config.jitter.origin_m, 3)
+    offs = [_draw(config.jitter, rng) for _ in rig]
+    shape = (len(hands), len(rig.cameras))
+    crops = np.zeros((*shape, config.size_px, config.size_px, 3), dtype=np.uint8)
+    projections = np.tile(NO_CAMERA, (*shape, 1, 1)).astype(np.float64)
+    labels = np.zeros((*shape, JOINTS, 2))
+    seen, inside = np.zeros(shape, dtype=bool), np.zeros((*shape, JOINTS), dtype=bool)
+    for t, (index, hand) in enumerate(zip(indices, hands, strict=True)):
+        for v, (camera, off) in enumerate(zip(rig, offs, strict=True)):
+            around = crop_around_joints(camera.to_camera(hand.joints_world), config.size_px)
+            if around is None:
+                continue
+            crop = _moved(around, off)
+            seen[t, v] = True
+            crops[t, v] = sample_crop(scene.render(camera, index), camera, crop)[..., ::-1]
+            projections[t, v] = crop_projection(camera, crop, origin_world)
+            labels[t, v] = _projected(projections[t, v], hand.joints_world - origin_world)
+            inside[t, v] = camera.contains(camera.project(hand.joints_world))
+    labels, confidence = noisy_labels(labels, config.size_px, config.noise, rng)
+    inside &= (np.abs(labels) < 1.0).all(axis=-1)
+    confidence = np.where(inside, confidence, np.minimum(confidence, _OUTSIDE_CONFIDENCE)) * seen[..., None]
+    window = Window(
+        crops=crops,
+        projections=projections.astype(np.float32),
+        view_mask=seen.astype(np.float32),
+        labels=labels.astype(np.float32),
+        label_confidence=confidence.astype(np.float32),
+    )
+    joints = joints_world - origin_world
+    vertices = np.stack([hand.vertices_world for hand in hands]) - origin_world
+    if hands[0].side == "left":
+        return mirrored_window(window), Truth(mirrored_points(joints), mirrored_points(vertices))
+    return window, Truth(joints, vertices)
+
+
+def noisy_labels(
+    labels: NDArray[np.float64], size_px: int, noise: LabelNoise, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Make exact labels `(..., 2)`, crop coordinates, as wrong as a detector's.
+
+    Returns:
+        Labels and their confidence `(...)`.
+    """
+    shape = labels.shape[:-1]
+    deviation_px = rng.uniform(0.0, 2.0 * noise.sigma_px, shape)
+    confidence = 1.0 / (1.0 + (deviation_px / noise.half_confidence_px) ** 2)
+    moved = labels + rng.normal(size=labels.shape) * deviation_px[..., None] * (2.0 / size_px)
+    outlier = rng.random(shape) < noise.outliers
+    anywhere = rng.uniform(-1.0, 1.0, labels.shape)
+    return np.where(outlier[..., None], anywhere, moved), confidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Off:
+    """How one view's crops are off."""
+
+    center: tuple[float, float]
+    scale: float
+    angle: float
+
+
+def _draw(jitter: CropJitter, rng: np.random.Generator) -> _Off:
+    x, y, scale, turn = rng.uniform(-1.0, 1.0, 4)
+    return _Off(
+        center=(float(x) * jitter.center, float(y) * jitter.center),
+        scale=1.0 + float(scale) * jitter.scale,
+        angle=float(np.radians(turn * jitter.rotation_deg)),
+    )
+
+
+def _moved(crop: CropCamera, off: _Off) -> CropCamera:
+    """The same crop moved, grown and turned."""
+    side = crop.size_px / crop.focal_px
+    forward = np.array([off.center[0] * side, off.center[1] * side, 1.0])
+    up = np.array([np.sin(off.angle), -np.cos(off.angle), 0.0])
+    z = forward / np.linalg.norm(forward)
+    x = np.cross(z, up)
+    x /= np.linalg.norm(x)
+    turn = np.stack([x, np.cross(z, x), z])
+    return CropCamera(crop.focal_px / off.scale, crop.size_px, turn @ crop.R_crop_camera)
+
+
+def _projected(projection: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    moved = points @ projection[:, :3].T + projection[:, 3]
+    flat: NDArray[np.float64] = moved[:, :2] / moved[:, 2:]
+    return flat
