@@ -37,7 +37,7 @@ def open_runtime(
             try:
                 from engine.backends.torch_backend import TorchRuntime
             except ModuleNotFoundError as error:
-                raise EngineError(f"backend 'torch' needs {error.name}; pip install usthand[train]") from error
+                raise EngineError(f"backend 'torch' needs {error.name}: pip install usthand[train]") from error
 
             return TorchRuntime(path, threads, hand_model)
         case "tensorrt":

@@ -42,7 +42,10 @@ OUTPUT_NAMES: Final = (
     "state_out",
     "state_valid_out",
 )
-"""Outputs of the file, in its order. A runtime reads all but the vertices, which `HandModel` makes when asked."""
+"""Outputs of the file, in its order."""
+
+READ_OUTPUTS: Final = tuple(name for name in OUTPUT_NAMES if name != "vertices")
+"""What a runtime reads, in the order of `NetworkOutputs`; `HandModel` makes the mesh when asked."""
 
 INPUT_RANKS: Final = dict(zip(INPUT_NAMES, (5, 4, 2, 5, 6, 2), strict=True))
 """Dimensions of each input; `crops` are uint8, all else is float32."""

@@ -13,8 +13,8 @@ import onnxruntime as ort
 from engine.backends.base import (
     INPUT_NAMES,
     INPUT_RANKS,
-    OUTPUT_NAMES,
     OUTPUT_RANKS,
+    READ_OUTPUTS,
     REMEDY,
     NetworkInputs,
     NetworkOutputs,
@@ -28,7 +28,6 @@ from engine.model_card import ModelCard
 _MAX_THREADS: Final = 8
 # Its errors come as exceptions: on stderr they would be there a second time.
 _FATAL_ONLY: Final = 4
-READ_OUTPUTS: Final = tuple(name for name in OUTPUT_NAMES if name != "vertices")
 
 
 class OnnxRuntimeRuntime:
@@ -108,6 +107,9 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    # Threads that wait for the next operator must not burn the cores that cameras and renderers need: where two cores
+    # were shared with others, spinning made a step two to three times slower and took twice its processor time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
@@ -117,8 +119,9 @@ def open_session(content: bytes, source: str, options: ort.SessionOptions) -> or
     Raises:
         EngineError: If it is no whole ONNX file, or one that keeps weights in other files.
     """
+    # A model file is whole: whoever gives one may not have other files of this machine read as its weights.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
-        # From memory: so the file cannot name others on this machine as its weights.
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises types of its own that are not public
         raise EngineError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.base import INPUT_NAMES, NetworkInputs, check_inputs, read_model
+from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, check_inputs, read_model
 from engine.backends.onnxruntime_backend import (
-    READ_OUTPUTS,
     checked_card,
     default_threads,
     open_session,
@@ -20,8 +20,8 @@ from engine.backends.onnxruntime_backend import (
 )
 
 _KERNEL: Final = "_kernel_time"
+_NODE: Final = re.compile(r"(?P<stage>[a-z][\w.]*)/[A-Za-z]+_(?P<number>\d+)")
 _WARM_UP_STEPS: Final = 3
-_UNKNOWN: Final = "inputs"
 
 
 def stage_times_ms(
@@ -40,7 +40,7 @@ def stage_times_ms(
         depth: Parts of a module's path to tell apart: 1 is the network's parts, 2 and 3 are parts of these.
 
     Returns:
-        Stage to its time in each step `(steps,)`, milliseconds, in the order of their first operator.
+        Stage to its time in each step `(steps,)`, milliseconds, in the network's order.
 
     Raises:
         EngineError: If the file or the inputs cannot be used.
@@ -55,18 +55,21 @@ def stage_times_ms(
         for _ in range(_WARM_UP_STEPS + steps):
             session.run(READ_OUTPUTS, feed)
         events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    # ONNX Runtime writes a step's operators in their order, then the step.
+    # ONNX Runtime writes a step's operators within the step, some that it made without a name of the network's.
     all_steps: list[dict[str, float]] = []
-    times: dict[str, float] = {}
-    stage = _UNKNOWN
+    first_node: dict[str, int] = {}
+    stage = "other"
     for event in sorted(events, key=lambda event: (event["ts"], -event["dur"])):
         if event["name"] == "model_run":
-            times = {}
-            all_steps.append(times)
+            all_steps.append({})
         elif event["name"].endswith(_KERNEL):
-            # Few operators that ONNX Runtime makes have names of their own: they belong to the one before.
-            path_, slash, _ = event["name"].removeprefix("fused ").partition("/")
-            stage = ".".join(path_.split(".")[:depth]) if slash else stage
-            times[stage] = times.get(stage, 0.0) + event["dur"] / 1000
+            named = _NODE.search(event["name"])
+            if named is not None:
+                stage = ".".join(named["stage"].split(".")[:depth])
+                first_node[stage] = min(int(named["number"]), first_node.get(stage, int(named["number"])))
+            all_steps[-1][stage] = all_steps[-1].get(stage, 0.0) + event["dur"] / 1000
     timed = all_steps[_WARM_UP_STEPS:]
-    return {name: np.array([step.get(name, 0.0) for step in timed]) for name in timed[0]}
+    return {
+        name: np.array([step.get(name, 0.0) for step in timed])
+        for name in sorted(first_node, key=first_node.__getitem__)
+    }

@@ -7,15 +7,14 @@ needed; the hand model is the one that the card names, since no weight of it is 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import external_data_helper, numpy_helper
 
 from engine.backends.base import (
     INPUT_NAMES,
-    OUTPUT_NAMES,
+    READ_OUTPUTS,
     REMEDY,
     NetworkInputs,
     NetworkOutputs,
@@ -28,9 +27,6 @@ from engine.model_card import ModelCard
 from engine.network.config import NetworkConfig
 from engine.network.network import UstHandNetwork
 from engine.network.weights import fit_state_dict, weight_names
-
-# What `NetworkOutputs` takes, by the names that the network gives them.
-_READ: Final = tuple(name for name in OUTPUT_NAMES if name != "vertices")
 
 
 class TorchRuntime:
@@ -66,8 +62,8 @@ class TorchRuntime:
         except EngineError as error:
             raise EngineError(f"{source}: {error}") from error
         used = weight_names(network)
-        tensors = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer if entry.name in used}
-        fit_state_dict(network, {name: torch.tensor(array) for name, array in tensors.items()}, source)
+        weights = {entry.name: _tensor(entry, source) for entry in model.graph.initializer if entry.name in used}
+        fit_state_dict(network, weights, source)
         self._network: UstHandNetwork | None = network.eval()
 
     @property
@@ -95,7 +91,7 @@ class TorchRuntime:
                 answer = self._network.step(*(torch.from_numpy(getattr(inputs, name)) for name in INPUT_NAMES))
         except RuntimeError as error:
             raise EngineError(f"network {self._card.model_id}: torch failed ({error})") from error
-        return NetworkOutputs(*(getattr(answer, name).numpy() for name in _READ))
+        return NetworkOutputs(*(getattr(answer, name).numpy() for name in READ_OUTPUTS))
 
     def close(self) -> None:
         """Give back memory."""
@@ -107,3 +103,12 @@ def _parsed(content: bytes, source: str) -> onnx.ModelProto:
         return onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own type is not onnx's
         raise EngineError(f"{source}: is no ONNX file, or an incomplete one; {REMEDY}") from error
+
+
+def _tensor(entry: onnx.TensorProto, source: str) -> torch.Tensor:
+    if external_data_helper.uses_external_data(entry):
+        raise EngineError(f"{source}: keeps {entry.name} in another file; {REMEDY}")
+    try:
+        return torch.tensor(numpy_helper.to_array(entry))
+    except (ValueError, TypeError) as error:
+        raise EngineError(f"{source}: {entry.name} cannot be read ({error}); {REMEDY}") from error
