@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse
 
 VIEWER_FOLDER: Final = Path(__file__).parents[1] / "viewer"
+CLIENT_FOLDER: Final = Path(__file__).parents[2] / "client_demo" / "web"
 _DOCS_PAGE: Final = Path(__file__).parents[1] / "docs_page.html"
 
 PAGE_HEADERS: Final = {

@@ -1,10 +1,9 @@
-/** Geometry of a camera rig and of uncertainty, in plain arrays: nothing here draws or knows three.js. */
+/** Geometry of a camera rig, in plain arrays: nothing here draws or knows three.js. */
+
+import { symmetricEigen } from "./eigen.js";
 
 /** @typedef {[number, number, number]} Vector */
 /** @typedef {import("./types.js").CameraCalibration} CameraCalibration */
-
-/** 90 % of a 3D normal distribution lies within this many standard deviations (the square root of chi-squared, 3 d.o.f.). */
-export const SIGMAS_90 = Math.sqrt(6.2514);
 
 /** @param {Vector} a @param {Vector} b */
 export const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -88,40 +87,4 @@ export function lookPoint(calibrations) {
 export function meanDistance(calibrations, pointWorld) {
   const distances = calibrations.map((calibration) => length(add(cameraPose(calibration).centre, pointWorld, -1)));
   return distances.reduce((sum, distance) => sum + distance, 0) / distances.length;
-}
-
-/**
- * Eigenvalues and unit eigenvectors of a symmetric 3x3 matrix, by Jacobi's rotations. The vectors are right-handed.
- *
- * @param {ArrayLike<number>} upper xx xy xz yy yz zz.
- * @returns {{values: number[], vectors: Vector[]}}
- */
-export function symmetricEigen(upper) {
-  const a = [
-    [upper[0], upper[1], upper[2]],
-    [upper[1], upper[3], upper[4]],
-    [upper[2], upper[4], upper[5]],
-  ];
-  const v = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
-  for (let sweep = 0; sweep < 12; sweep++) {
-    const scale = Math.abs(a[0][0]) + Math.abs(a[1][1]) + Math.abs(a[2][2]);
-    if (Math.abs(a[0][1]) + Math.abs(a[0][2]) + Math.abs(a[1][2]) <= 1e-14 * scale) break;
-    for (const [p, q] of [[0, 1], [0, 2], [1, 2]]) {
-      if (a[p][q] === 0) continue;
-      const theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-      const t = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.hypot(theta, 1));
-      const c = 1 / Math.hypot(t, 1);
-      const s = t * c;
-      for (let k = 0; k < 3; k++) {
-        [a[k][p], a[k][q]] = [c * a[k][p] - s * a[k][q], s * a[k][p] + c * a[k][q]];
-      }
-      for (let k = 0; k < 3; k++) {
-        [a[p][k], a[q][k]] = [c * a[p][k] - s * a[q][k], s * a[p][k] + c * a[q][k]];
-        [v[k][p], v[k][q]] = [c * v[k][p] - s * v[k][q], s * v[k][p] + c * v[k][q]];
-      }
-    }
-  }
-  // A product of rotations: the columns of v are right-handed by construction.
-  const column = (/** @type {number} */ i) => /** @type {Vector} */ ([v[0][i], v[1][i], v[2][i]]);
-  return { values: [a[0][0], a[1][1], a[2][2]], vectors: [column(0), column(1), column(2)] };
 }

@@ -3,22 +3,25 @@
 /** @typedef {import("./types.js").Hand} Hand */
 /** @typedef {import("./types.js").HandsMessage} HandsMessage */
 
+const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
 /**
  * Read numbers that are either `bin` of little-endian float32 (msgpack) or nested lists (json).
  *
- * @param {Uint8Array | any[] | null | undefined} source
+ * @param {Uint8Array | any[] | null | undefined} source Bytes may be kept: they must not be written to later.
  * @returns {Float32Array | null}
  */
 export function floats(source) {
   if (source === null || source === undefined) return null;
-  if (source instanceof Uint8Array) {
-    // The bytes of a message lie at any offset, and a Float32Array only at a multiple of four: read them one by one.
+  if (!(source instanceof Uint8Array)) return Float32Array.from(source.flat(Infinity));
+  const count = source.byteLength >> 2;
+  if (!LITTLE_ENDIAN) {
     const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-    const values = new Float32Array(source.byteLength >> 2);
-    for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true);
-    return values;
+    return Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
   }
-  return Float32Array.from(source.flat(Infinity));
+  // The bytes of a message lie at any offset, and a Float32Array only at a multiple of four.
+  if (source.byteOffset % 4 === 0) return new Float32Array(source.buffer, source.byteOffset, count);
+  return new Float32Array(source.slice(0, 4 * count).buffer);
 }
 
 /**
@@ -52,6 +55,7 @@ function readHand(raw) {
     joints,
     vertices: floats(raw.vertices),
     covariance: floats(raw.covariance_mm2),
+    orientations: floats(raw.orientations),
     reprojectionPx: new Map(Object.entries(raw.reprojection_px ?? {})),
   };
 }
@@ -65,5 +69,7 @@ function readHand(raw) {
  */
 export function elapsedMs(fromNs, toNs) {
   if (fromNs === undefined || fromNs === null || toNs === undefined || toNs === null) return null;
+  // Stamps beyond 2^53 come as BigInt; a difference of two of a kind is exact either way.
+  if (typeof fromNs === "number" && typeof toNs === "number") return (toNs - fromNs) / 1e6;
   return Number(BigInt(toNs) - BigInt(fromNs)) / 1e6;
 }

@@ -1,24 +1,13 @@
-/** Why the service is not ready, in its own words. */
+/** Why the service is not ready, in its own words. Pure. */
 
-import { serviceUrl } from "./api.js";
 import { plain } from "./words.js";
 
 const FINE = new Set(["running", "streaming"]);
 
-/** @returns {Promise<string>} Empty where the service is ready, or cannot say. */
-export async function readinessInWords() {
-  try {
-    const response = await fetch(serviceUrl("readyz"), { cache: "no-store" });
-    return troubles(await response.json()).join(". ");
-  } catch {
-    return "";
-  }
-}
-
 /**
  * Every part with a state that is not fine, however the parts are nested.
  *
- * @param {any} body
+ * @param {any} body Of `/readyz`.
  * @param {string} [name] Of the part.
  * @returns {string[]}
  */

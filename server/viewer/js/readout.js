@@ -1,21 +1,26 @@
 /** The numbers: rate, latency, skew and views, and a line for each hand. Written a few times a second, not each message. */
 
 import { elapsedMs } from "./messages.js";
-import { ClockOffset, Recent } from "./statistics.js";
+import { Recent } from "./statistics.js";
 import { number, shortId } from "./words.js";
 
 /** @typedef {import("./types.js").Hand} Hand */
 /** @typedef {import("./types.js").HandsMessage} HandsMessage */
 
-const WINDOW_MS = 1000;
+const WINDOW_MS = 2000;
 const RATE_WINDOW_MS = 2000;
 
 export class Readout {
-  /** @param {HTMLElement} metrics Holds an element with `data-metric` for each number. @param {HTMLElement} handList */
-  constructor(metrics, handList) {
-    this.metrics = metrics;
+  /**
+   * @param {HTMLElement} metrics Holds an element with `data-metric` for each number.
+   * @param {HTMLElement} handList
+   * @param {import("./clock.js").ClockOffset} clock
+   */
+  constructor(metrics, handList, clock) {
+    const places = /** @type {NodeListOf<HTMLElement>} */ (metrics.querySelectorAll("[data-metric]"));
+    this.places = new Map([...places].map((place) => [place.dataset.metric ?? "", place]));
     this.handList = handList;
-    this.clock = new ClockOffset();
+    this.clock = clock;
     this.arrivals = new Recent(RATE_WINDOW_MS);
     this.toSent = new Recent(WINDOW_MS);
     this.toSolved = new Recent(WINDOW_MS);
@@ -35,19 +40,19 @@ export class Readout {
     this.latest = message;
     this.arrivals.add(receivedMs, 1);
     const { exposure, solved, sent } = message.stampsNs;
-    const put = (/** @type {Recent} */ series, /** @type {number | null} */ value) => {
-      if (value !== null) series.add(receivedMs, value);
-    };
-    put(this.toSolved, elapsedMs(exposure, solved));
-    put(this.toSent, elapsedMs(exposure, sent));
-    put(this.toScreen, this.clock.ageMs(exposure, receivedMs));
-    put(this.skew, message.skewMs);
+    put(this.toSolved, receivedMs, elapsedMs(exposure, solved));
+    put(this.toSent, receivedMs, elapsedMs(exposure, sent));
+    put(this.skew, receivedMs, message.skewMs);
+  }
+
+  /** @param {number} nowMs Page clock. @param {number} wholeMs From exposure until the hands were drawn. */
+  hearShown(nowMs, wholeMs) {
+    this.toScreen.add(nowMs, wholeMs);
   }
 
   /** The stream has stopped: numbers about now must not outlive it. */
   clear() {
     this.latest = null;
-    this.clock.clear();
     for (const series of [this.arrivals, this.toSent, this.toSolved, this.toScreen, this.skew]) series.clear();
   }
 
@@ -75,7 +80,7 @@ export class Readout {
 
   /** @param {string} name @param {unknown} text @param {string} [title] */
   #set(name, text, title = "") {
-    const element = /** @type {HTMLElement | null} */ (this.metrics.querySelector(`[data-metric="${name}"]`));
+    const element = this.places.get(name);
     if (!element) return;
     const words = typeof text === "string" ? text : "";
     if (element.textContent !== words) element.textContent = words;
@@ -102,4 +107,9 @@ export class Readout {
       write("hand-views", errors.map(([view, error]) => `${view} ${Number(error).toFixed(1)}`).join("  "));
     });
   }
+}
+
+/** @param {Recent} series @param {number} nowMs @param {number | null} value */
+function put(series, nowMs, value) {
+  if (value !== null) series.add(nowMs, value);
 }

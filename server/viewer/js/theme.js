@@ -1,17 +1,9 @@
 /** Dark or light: the system's choice until the reader makes one, which is then remembered. */
 
-const KEY = "usthand-theme";
-const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
+import { remember, remembered } from "./settings.js";
 
-/** @returns {string | null} */
-function remembered() {
-  try {
-    const theme = window.localStorage.getItem(KEY);
-    return theme === "dark" || theme === "light" ? theme : null;
-  } catch {
-    return null; // Storage may be forbidden; the choice then lasts as long as the page.
-  }
-}
+const KEY = "theme";
+const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
 
 /** @returns {"dark" | "light"} */
 function current() {
@@ -23,6 +15,7 @@ function current() {
 /**
  * @param {HTMLButtonElement} button
  * @param {() => void} onChange Called after every change; colours are then read from CSS again.
+ * @returns {() => void} Changes to the other theme.
  */
 export function setUpTheme(button, onChange) {
   const show = () => {
@@ -31,20 +24,18 @@ export function setUpTheme(button, onChange) {
     button.title = `Change to the ${next} theme`;
     onChange();
   };
-  const theme = remembered();
-  if (theme !== null) document.documentElement.dataset.theme = theme;
-  button.addEventListener("click", () => {
+  const change = () => {
     const next = current() === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = next;
-    try {
-      window.localStorage.setItem(KEY, next);
-    } catch {
-      // As above.
-    }
+    remember(KEY, next);
     show();
-  });
+  };
+  const kept = remembered(KEY, /** @type {string} */ (""));
+  if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
+  button.addEventListener("click", change);
   systemDark.addEventListener("change", show);
   show();
+  return change;
 }
 
 /** @param {string} name A custom property, for example `--grid`. @returns {string} */

@@ -33,6 +33,7 @@
  * @property {Float32Array} joints World positions, metres, 3 a joint.
  * @property {Float32Array | null} vertices World positions, metres, 3 a vertex.
  * @property {Float32Array | null} covariance xx xy xz yy yz zz a joint, mm squared.
+ * @property {Float32Array | null} orientations Quaternions x y z w, 4 a joint.
  * @property {Map<string, number>} reprojectionPx Error in each view.
  *
  * @typedef {object} HandsMessage
@@ -48,6 +49,7 @@
  * @property {"connecting" | "open" | "waiting"} phase
  * @property {number} [retryInS] Whole seconds to the next try, while waiting.
  * @property {string} [reason] Why there is no connection, in plain words.
+ * @property {boolean} [needsToken] Whether the service asks for a token that it was not shown.
  */
 
 export {};

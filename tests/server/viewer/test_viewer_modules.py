@@ -1,74 +1,19 @@
-"""The viewer's modules that need no browser, run by Node: decoding, numbers, geometry and words."""
+"""The viewer's modules that need no browser, run by Node: decoding, numbers, geometry."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import math
-import shutil
 import struct
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
 import pytest
 
-MODULES = Path(__file__).parents[3] / "server" / "viewer" / "js"
-NODE = shutil.which("node")
+from tests.server.viewer.node import Run, needs_node
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed; it is only needed to test the viewer")
-
-# What JSON cannot say is named: bytes, integers beyond a double's, numbers that are not finite.
-HARNESS = """
-const name = (_, value) => {
-  if (typeof value === "bigint") return { bigint: value.toString() };
-  if (value instanceof Float32Array) return [...value];
-  if (value instanceof Uint8Array) return { bin: Buffer.from(value).toString("hex") };
-  if (value instanceof Map) return Object.fromEntries(value);
-  if (typeof value === "number" && !Number.isFinite(value)) return { number: String(value) };
-  return value;
-};
-const chunks = [];
-for await (const chunk of process.stdin) chunks.push(chunk);
-const given = JSON.parse(Buffer.concat(chunks).toString());
-const run = async (given) => { %s };
-let answer;
-try { answer = { value: await run(given) }; } catch (error) { answer = { error: `${error.name}: ${error.message}` }; }
-process.stdout.write(JSON.stringify(answer, name));
-"""
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("viewer")
-    shutil.copytree(MODULES, folder / "js")
-    # A browser takes the modules as such by their script tag, Node by this file.
-    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-
-    def call(body: str, given: Any = None) -> Any:
-        """Run the body of an async function of `given`; a JavaScript error becomes a ValueError."""
-        assert NODE is not None
-        done = subprocess.run(
-            [NODE, "--input-type=module", "-e", HARNESS % body],
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            timeout=60,
-            check=True,
-        )
-        answer = json.loads(done.stdout)
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer.get("value")
-
-    return call
-
+pytestmark = needs_node
 
 DECODE = """
 const { decode } = await import("./js/msgpack.js");
@@ -191,15 +136,44 @@ def test_eigenvectors_rebuild_the_covariance(run: Run) -> None:
     rng = np.random.default_rng(11)
     roots = [*rng.normal(size=(20, 3, 3)), np.diag([1.0, 1.0, 1.0]), np.diag([3.0, 0.0, 0.0]), np.zeros((3, 3))]
     matrices = [root @ root.T for root in roots]
-    body = (
-        'const { symmetricEigen } = await import("./js/geometry.js"); return given.map((each) => symmetricEigen(each));'
-    )
+    body = 'const { symmetricEigen } = await import("./js/eigen.js"); return given.map((each) => symmetricEigen(each));'
     answers = run(body, [matrix[np.triu_indices(3)].tolist() for matrix in matrices])
     for matrix, answer in zip(matrices, answers, strict=True):
         vectors = np.array(answer["vectors"]).T
         np.testing.assert_allclose(vectors @ np.diag(answer["values"]) @ vectors.T, matrix, atol=1e-9)
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-12)
         assert np.linalg.det(vectors) > 0
+
+
+def test_an_ellipsoid_is_the_covariance_at_so_many_sigmas(run: Run) -> None:
+    rng = np.random.default_rng(3)
+    roots = rng.normal(size=(5, 3, 3)) * np.array([0.2, 1.0, 4.0])
+    covariances_mm2 = roots @ roots.transpose(0, 2, 1)
+    points_m = rng.normal(size=(5, 3))
+    body = """
+    const { SIGMAS_90, writeEllipsoid } = await import("./js/ellipsoid.js");
+    const out = new Float32Array(16 * given.points.length);
+    given.points.forEach((_, i) => writeEllipsoid(given.covariances.flat(), given.points.flat(), i, SIGMAS_90, out));
+    return { sigmas: SIGMAS_90, out };
+    """
+    upper = covariances_mm2[:, *np.triu_indices(3)]
+    answer = run(body, {"points": points_m.tolist(), "covariances": upper.tolist()})
+    matrices = np.array(answer["out"]).reshape(5, 4, 4).transpose(0, 2, 1)
+    shapes = matrices[:, :3, :3] @ matrices[:, :3, :3].transpose(0, 2, 1)
+    np.testing.assert_allclose(shapes, answer["sigmas"] ** 2 * 1e-6 * covariances_mm2, rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(matrices[:, :3, 3], points_m, rtol=1e-6)
+    np.testing.assert_array_equal(matrices[:, 3], np.tile([0, 0, 0, 1], (5, 1)))
+    assert (np.linalg.det(matrices) > 0).all()
+
+
+def test_an_ellipsoid_without_extent_is_thin_and_not_flat(run: Run) -> None:
+    body = """
+    const { writeEllipsoid } = await import("./js/ellipsoid.js");
+    const out = new Float32Array(16);
+    writeEllipsoid(new Float32Array(6), new Float32Array(3), 0, 2.5, out);
+    return out;
+    """
+    np.testing.assert_allclose(np.diag(np.reshape(run(body), (4, 4)))[:3], 1e-5, rtol=1e-6)
 
 
 def _camera(centre: np.ndarray, target: np.ndarray, up: np.ndarray) -> dict[str, Any]:
@@ -252,9 +226,21 @@ def test_a_rate_falls_when_messages_stop(run: Run) -> None:
     assert none == 0
 
 
+def test_recent_values_are_forgotten_and_never_more_than_fit(run: Run) -> None:
+    body = """
+    const { Recent } = await import("./js/statistics.js");
+    const recent = new Recent(1000, 16);
+    for (let i = 0; i < 100; i++) recent.add(i * 10, i);
+    const full = recent.median(990);
+    return { full, kept: recent.median(990 + 2500), gone: recent.median(990 + 3500) };
+    """
+    # The last sixteen; then the newest alone, which stays a little longer; then nothing.
+    assert run(body) == {"full": 91.5, "kept": 99, "gone": None}
+
+
 def test_the_clock_offset_dates_a_stamp(run: Run) -> None:
     body = """
-    const { ClockOffset } = await import("./js/statistics.js");
+    const { ClockOffset } = await import("./js/clock.js");
     const clock = new ClockOffset();
     const unknown = clock.ageMs(1, 0);
     // The service's clock is 5 s ahead; the second ping is slow on its way back only.
@@ -267,17 +253,52 @@ def test_the_clock_offset_dates_a_stamp(run: Run) -> None:
     assert answer["age"] == pytest.approx(10)
 
 
-def test_drops_and_connection_are_said_in_plain_words(run: Run) -> None:
+@pytest.mark.parametrize(("before", "after"), [(10, 17), (2**60, 2**60 + 7_000_001)])
+def test_stamps_of_any_size_are_told_apart_to_the_nanosecond(run: Run, before: int, after: int) -> None:
+    packed = msgpack.packb({"type": "hands", "stamps_ns": {"exposure": before, "sent": after}, "hands": []})
+    assert run(READ, {"hex": packed.hex()})["latencyMs"] == (after - before) / 1e6
+
+
+def test_tries_are_spread_and_never_rarer_than_ten_seconds_or_so(run: Run) -> None:
     body = """
-    const { connectionInWords, dropsInWords } = await import("./js/words.js");
-    return [
-      dropsInWords({}), dropsInWords({ late: 2, ring_full: 1, behind: 0 }),
-      connectionInWords({ phase: "open" }), connectionInWords({ phase: "waiting", retryInS: 3 }),
-    ];
+    const { pauseBefore } = await import("./js/backoff.js");
+    return [1, 2, 3, 10, 100].map((failures) => [pauseBefore(failures, 0), pauseBefore(failures, 0.999)]);
     """
-    assert run(body) == [
-        "",
-        "3 dropped (late 2, ring full 1)",
-        "Connected",
-        "Service not reachable - trying again in 3 s",
-    ]
+    pauses = run(body)
+    assert all(low < high <= 12_500 for low, high in pauses)
+    lows = [low for low, _ in pauses]
+    assert lows == sorted(lows)
+    assert 300 < lows[0] < 500
+
+
+TRAIL = """
+const { TrailHistory, tips } = await import("./js/trail_history.js");
+const history = new TrailHistory(tips(given.parents), 1000, 20);
+for (const [i, atMs] of given.times.entries()) {
+  history.add(atMs, Float32Array.from({ length: 3 * given.parents.length }, (_, k) => i + k / 100));
+}
+const places = [...Array(history.count).keys()];
+const nowMs = given.times.at(-1);
+return {
+  tips: history.joints,
+  x: places.map((i) => history.places[history.offset(i, 1)]),
+  freshness: places.map((i) => history.freshness(i, nowMs)),
+  beyond: [-1, 99].map((i) => history.offset(i, 0)),
+  ends: [0, history.count - 1].map((i) => history.offset(i, 0)),
+};
+"""
+
+
+@pytest.mark.parametrize("period_ms", [4, 16, 40, 300])
+def test_a_trail_ends_at_the_hand_and_spans_the_time_at_any_rate(run: Run, period_ms: int) -> None:
+    parents = [-1, 0, 1, 0, 3]
+    times = [1000 + period_ms * i for i in range(600)]
+    answer = run(TRAIL, {"parents": parents, "times": times})
+    assert answer["tips"] == [2, 4]
+    assert answer["x"][-1] == pytest.approx(599 + 0.12)  # Joint 4's x in the newest message.
+    assert len(answer["x"]) <= 20
+    assert answer["freshness"] == sorted(answer["freshness"])
+    assert answer["freshness"][-1] == 1
+    # Of the second that it spans, not more than a message or one of the twenty places is missing.
+    assert answer["freshness"][0] <= max(2 / 20, period_ms / 1000) + 0.05
+    assert answer["beyond"] == answer["ends"]

@@ -2,73 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from tests.server.viewer.markup import Page, hash_source, imports_of, looked_up, other_machines, page_of
+
 VIEWER = Path(__file__).parents[3] / "server" / "viewer"
 VENDOR = VIEWER / "vendor"
 PAGE = VIEWER / "index.html"
+ENTER = VIEWER / "enter.html"
 OWN_MODULES = sorted((VIEWER / "js").rglob("*.js"))
-OWN_FILES = [PAGE, *sorted(VIEWER.glob("*.css")), *sorted(VIEWER.glob("*.svg")), *OWN_MODULES]
+OWN_FILES = [PAGE, ENTER, *sorted(VIEWER.glob("*.css")), *sorted(VIEWER.glob("*.svg")), *OWN_MODULES]
 VENDORED_MODULES = sorted(VENDOR.rglob("*.js"))
-
-# Names an XML vocabulary; nothing is asked of it.
-XML_NAMESPACES = {"http://www.w3.org/2000/svg"}
-
-IMPORT = re.compile(
-    r"""(?:^|\n)\s*(?:import|export)\b[^;'"]*?\bfrom\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)"""
-)
-
-
-class Page(HTMLParser):
-    """What the page's markup refers to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.references: list[str] = []
-        self.handlers: list[str] = []
-        self.ids: list[str] = []
-        self.inline_scripts: list[str] = []
-        self.policy = ""
-        self._script: dict[str, str | None] | None = None
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = dict(attrs)
-        self.references += [value for name, value in attrs if name in {"src", "href"} and value]
-        self.handlers += [name for name, _ in attrs if name.startswith("on") or name == "style"]
-        self.ids += [value for name, value in attrs if name == "id" and value]
-        if tag == "meta" and named.get("http-equiv") == "Content-Security-Policy":
-            self.policy = named.get("content") or ""
-        if tag == "script":
-            self._script = named
-
-    def handle_data(self, data: str) -> None:
-        if self._script is not None and "src" not in self._script:
-            self.inline_scripts.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
-            self._script = None
 
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    return Page(PAGE.read_text(encoding="utf-8"))
+    return page_of(PAGE)
 
 
 def _relative(path: Path) -> str:
     return path.relative_to(VIEWER).as_posix()
-
-
-def _imports(module: Path) -> list[str]:
-    return [first or second for first, second in IMPORT.findall(module.read_text(encoding="utf-8"))]
 
 
 def _served(reference: str) -> Path:
@@ -79,11 +37,7 @@ def _served(reference: str) -> Path:
 
 @pytest.mark.parametrize("path", OWN_FILES, ids=_relative)
 def test_no_file_of_ours_names_another_machine(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    for namespace in XML_NAMESPACES:
-        text = text.replace(namespace, "")
-    # A quoted `//host` is an address without its scheme.
-    assert re.findall(r"\b(?:https?|wss?|ftp)://[^\s\"'`]*|[\"'`(]//\w[^\s\"'`]*", text) == []
+    assert other_machines(path) == []
 
 
 def test_page_refers_to_files_that_exist(page: Page) -> None:
@@ -93,22 +47,34 @@ def test_page_refers_to_files_that_exist(page: Page) -> None:
 
 def test_page_has_no_inline_code_but_its_import_map(page: Page) -> None:
     assert page.handlers == []
-    (import_map,) = page.inline_scripts
+    assert page.inline["style"] == []
+    (import_map,) = page.inline["script"]
     imports = json.loads(import_map)["imports"]
     assert set(imports) == {"three"}
     assert _served(imports["three"]).is_file()
 
 
 def test_policy_allows_the_import_map_and_otherwise_only_the_service(page: Page) -> None:
-    digest = base64.b64encode(hashlib.sha256(page.inline_scripts[0].encode()).digest()).decode()
-    directives = dict(part.strip().split(" ", 1) for part in page.policy.split(";"))
-    assert directives["default-src"] == "'self'"
-    assert directives["script-src"].split() == ["'self'", f"'sha256-{digest}'"]
+    assert page.directives["default-src"] == ["'self'"]
+    assert page.directives["script-src"] == ["'self'", hash_source(page.inline["script"][0])]
+    assert "connect-src" not in page.directives
+
+
+def test_the_page_that_asks_for_the_token_loads_nothing() -> None:
+    enter = page_of(ENTER)
+    assert enter.references == []
+    assert enter.handlers == []
+    (script,), (style,) = enter.inline["script"], enter.inline["style"]
+    assert enter.directives["default-src"] == ["'none'"]
+    assert enter.directives["script-src"] == [hash_source(script)]
+    assert enter.directives["style-src"] == [hash_source(style)]
+    assert enter.directives["connect-src"] == ["'self'"]
+    assert set(re.findall(r'getElementById\("([\w-]+)"\)', script)) <= set(enter.ids)
 
 
 @pytest.mark.parametrize("module", [*OWN_MODULES, *VENDORED_MODULES], ids=_relative)
 def test_imports_lead_to_files(module: Path) -> None:
-    for name in _imports(module):
+    for name in imports_of(module):
         if name != "three":
             assert name.startswith("."), f"{name}: a bare name needs an entry in the import map"
             assert (module.parent / name).is_file(), f"{_relative(module)} imports {name}"
@@ -121,17 +87,32 @@ def test_every_module_is_reached_from_the_page() -> None:
         module = waiting.pop().resolve()
         if module not in found:
             found.add(module)
-            names = [name if name != "three" else None for name in _imports(module)]
+            names = [name if name != "three" else None for name in imports_of(module)]
             waiting += [module.parent / name if name else VENDOR / "three" / "three.module.js" for name in names]
     assert {path.resolve() for path in [*OWN_MODULES, *VENDORED_MODULES]} == found
 
 
+def test_pure_modules_know_neither_the_page_nor_three() -> None:
+    pure = [module for module in OWN_MODULES if "Pure" in module.read_text(encoding="utf-8").split("*/")[0]]
+    assert len(pure) >= 10
+    for module in pure:
+        code = re.sub(r"/\*.*?\*/|//[^\n]*", "", module.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert re.findall(r"\b(?:document|window|fetch|localStorage)\b", code) == [], module.name
+        assert all(
+            (module.parent / name).resolve() in {each.resolve() for each in OWN_MODULES} for name in imports_of(module)
+        )
+
+
 def test_elements_that_scripts_look_up_are_on_the_page(page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
-    lookup = re.compile(r"""(?:\belement|getElementById)\("([\w-]+)"\)""")
-    wanted = {name for module in OWN_MODULES for name in lookup.findall(module.read_text(encoding="utf-8"))}
+    wanted = looked_up(OWN_MODULES)
     assert wanted
     assert wanted <= set(page.ids)
+
+
+def test_what_elements_point_at_is_on_the_page(page: Page) -> None:
+    assert page.described
+    assert set(page.described) <= set(page.ids)
 
 
 def test_vendored_files_are_the_published_ones() -> None:

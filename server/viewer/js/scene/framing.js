@@ -1,4 +1,4 @@
-/** The first view: near enough that a hand fills a good part, and from the side that shows the most cameras. */
+/** The first view: near enough that a hand fills a good part, from the side that shows most cameras and no hand behind another. */
 
 import { Vector3 } from "three";
 
@@ -9,6 +9,8 @@ const ELEVATION_COST = 0.15;
 const DIRECTIONS = 24;
 /** A camera nearer to the eye than this share of the viewing distance stands in the way. */
 const IN_THE_WAY = 0.45;
+/** What a view straight along the line from hand to hand loses, in cameras. */
+const HIDDEN_HAND_COST = 2.5;
 /** Above this share of the half height, buttons lie over the picture. */
 const UNDER_BUTTONS = 0.82;
 const UP = new Vector3(0, 1, 0);
@@ -18,9 +20,10 @@ const UP = new Vector3(0, 1, 0);
  * @param {Vector3[]} cameraCentres Scene coordinates.
  * @param {number} fovDeg Vertical.
  * @param {number} aspect Width over height.
+ * @param {Vector3 | null} apart Direction from one hand to another, of length 1; null where there are no two.
  * @returns {Vector3} Where to look from.
  */
-export function framingPosition(focus, cameraCentres, fovDeg, aspect) {
+export function framingPosition(focus, cameraCentres, fovDeg, aspect, apart) {
   const vertical = Math.tan((fovDeg * Math.PI) / 360);
   const tangents = { vertical, horizontal: vertical * aspect };
   const narrow = Math.min(tangents.vertical, tangents.horizontal);
@@ -34,7 +37,8 @@ export function framingPosition(focus, cameraCentres, fovDeg, aspect) {
     for (let i = 0; i < DIRECTIONS; i++) {
       const position = around(focus, distance, (2 * Math.PI * i) / DIRECTIONS, elevation);
       const shown = cameraCentres.reduce((sum, centre) => sum + visibility(centre, position, focus, tangents), 0);
-      const score = shown - ELEVATION_COST * rank;
+      const hidden = apart ? Math.abs(position.clone().sub(focus).normalize().dot(apart)) : 0;
+      const score = shown - ELEVATION_COST * rank - HIDDEN_HAND_COST * hidden ** 2;
       if (score > best.score + 1e-6) best = { score, position };
     }
   });

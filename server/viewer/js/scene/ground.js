@@ -1,6 +1,6 @@
 /** The ground: a grid of ten-centimetre squares that fades with distance. */
 
-import { BufferAttribute, BufferGeometry, Color, LineBasicMaterial, LineSegments } from "three";
+import { BufferAttribute, BufferGeometry, LineBasicMaterial, LineSegments } from "three";
 
 const CELL_M = 0.1;
 const HALF_CELLS = 12;
@@ -14,7 +14,7 @@ export class Ground {
 
   /** @param {string} colour */
   setColour(colour) {
-    this.material.color = new Color(colour);
+    this.material.color.set(colour);
   }
 
   /**

@@ -3,7 +3,6 @@
 import {
   BufferAttribute,
   BufferGeometry,
-  Color,
   DoubleSide,
   Group,
   LineBasicMaterial,
@@ -12,6 +11,7 @@ import {
   MeshBasicMaterial,
   Raycaster,
   Vector2,
+  Vector3,
 } from "three";
 
 import { add, cameraPose } from "../geometry.js";
@@ -19,6 +19,7 @@ import { add, cameraPose } from "../geometry.js";
 /** @typedef {import("../types.js").CameraInfo} CameraInfo */
 
 const CLICK_TOLERANCE_PX = 5;
+const point = new Vector3();
 
 export class RigView {
   /**
@@ -84,14 +85,14 @@ export class RigView {
 
   #placeLabels() {
     if (!this.object.visible) return;
-    const { clientWidth, clientHeight } = this.labelLayer;
-    for (const { label, anchor, object } of this.frusta.values()) {
-      const point = this.stage.toScene(anchor).project(this.stage.camera);
-      label.hidden = !object.visible || point.z > 1 || Math.abs(point.x) > 1.05 || Math.abs(point.y) > 1.05;
-      if (label.hidden) continue;
-      const x = ((point.x + 1) / 2) * clientWidth;
-      const y = ((1 - point.y) / 2) * clientHeight;
-      label.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translate(-50%, -50%)`;
+    const { width, height } = this.stage.size;
+    for (const frustum of this.frusta.values()) {
+      const { anchor, object } = frustum;
+      this.stage.world.localToWorld(point.set(anchor[0], anchor[1], anchor[2])).project(this.stage.camera);
+      const hidden = !object.visible || point.z > 1 || Math.abs(point.x) > 1.05 || Math.abs(point.y) > 1.05;
+      const x = Math.round(((point.x + 1) / 2) * width);
+      const y = Math.round(((1 - point.y) / 2) * height);
+      frustum.placeLabel(hidden, x, y);
     }
   }
 
@@ -129,6 +130,9 @@ class Frustum {
     this.object = new Group();
     this.object.add(this.lines, this.body);
     this.anchor = roof[1];
+    this.colour = "";
+    this.labelX = NaN;
+    this.labelY = NaN;
     this.label = document.createElement("button");
     this.label.type = "button";
     this.label.className = "camera-label";
@@ -140,8 +144,19 @@ class Frustum {
 
   /** @param {string} colour */
   setColour(colour) {
-    this.lineMaterial.color = new Color(colour);
-    this.bodyMaterial.color = new Color(colour);
+    if (colour === this.colour) return;
+    this.colour = colour;
+    this.lineMaterial.color.set(colour);
+    this.bodyMaterial.color.set(colour);
+  }
+
+  /** Touch the page only where something moved: this runs with every picture. @param {boolean} hidden @param {number} x @param {number} y */
+  placeLabel(hidden, x, y) {
+    if (hidden !== this.label.hidden) this.label.hidden = hidden;
+    if (hidden || (x === this.labelX && y === this.labelY)) return;
+    this.labelX = x;
+    this.labelY = y;
+    this.label.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
   }
 
   dispose() {

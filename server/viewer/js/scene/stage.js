@@ -34,9 +34,10 @@ export class Stage {
     this.#light();
     /** @type {((nowMs: number) => boolean)[]} Called each frame; true asks for a picture. */
     this.animations = [];
-    /** @type {(() => void)[]} Called after each picture. */
+    /** @type {(() => void)[]} Called after each picture; they make nothing new to draw. */
     this.afterRender = [];
     this.needsRender = true;
+    this.size = { width: 1, height: 1 };
     new ResizeObserver(() => this.#resize(frame)).observe(frame);
     this.#resize(frame);
     this.renderer.setAnimationLoop((nowMs) => this.#frame(nowMs));
@@ -74,6 +75,7 @@ export class Stage {
   #resize(frame) {
     const { clientWidth: width, clientHeight: height } = frame;
     if (width === 0 || height === 0) return;
+    this.size = { width, height };
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;

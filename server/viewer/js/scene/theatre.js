@@ -9,10 +9,10 @@ import { Ground } from "./ground.js";
 import { HandsView } from "./hands_view.js";
 import { RigView } from "./rig_view.js";
 import { Stage } from "./stage.js";
-import { Viewpoint } from "./viewpoint.js";
+import { ORBIT_FOV_DEG, Viewpoint } from "./viewpoint.js";
 
 /** @typedef {import("../types.js").CameraInfo} CameraInfo */
-/** @typedef {import("../types.js").Hand} Hand */
+/** @typedef {import("../types.js").HandsMessage} HandsMessage */
 
 const DEFAULT_DISTANCE_M = 0.6;
 
@@ -20,10 +20,12 @@ export class Theatre {
   /**
    * @param {object} elements
    * @param {HTMLCanvasElement} elements.canvas @param {HTMLElement} elements.frame @param {HTMLElement} elements.labels
-   * @param {(cameraId: string | null) => void} onViewFrom Called with the camera that the view is from; null for none.
+   * @param {object} listeners
+   * @param {(cameraId: string | null) => void} listeners.onViewFrom Called with the camera that the view is from, or null.
+   * @param {(message: HandsMessage, nowMs: number) => void} listeners.onShown Called when a message's hands were drawn.
    * @throws {Error} If the browser has no WebGL.
    */
-  constructor({ canvas, frame, labels }, onViewFrom) {
+  constructor({ canvas, frame, labels }, { onViewFrom, onShown }) {
     /** @param {string | null} id */
     this.onViewFrom = (id) => {
       this.rig.setSeenFrom(id);
@@ -41,6 +43,15 @@ export class Theatre {
     this.lookPointWorld = /** @type {[number, number, number]} */ ([0, 0, 0]);
     this.taken = false;
     this.framedOnHands = false;
+    /** The newest message, until a picture is made of it. @type {{message: HandsMessage, receivedMs: number} | null} */
+    this.waiting = null;
+    /** In the picture that is being drawn. @type {HandsMessage | null} */
+    this.drawing = null;
+    this.stage.animations.push(() => this.#take());
+    this.stage.afterRender.push(() => {
+      if (this.drawing) onShown(this.drawing, performance.now());
+      this.drawing = null;
+    });
     this.viewpoint = new Viewpoint(this.stage, () => {
       this.taken = true;
       this.onViewFrom(null);
@@ -72,12 +83,33 @@ export class Theatre {
     if (!this.taken) this.resetView();
   }
 
-  /** @param {Hand[]} hands @param {string[]} viewsUsed */
-  show(hands, viewsUsed) {
-    this.hands.show(hands);
-    this.rig.setUsed(viewsUsed);
+  /**
+   * Show a message's hands in the next picture; where messages come faster than pictures, the newest wins.
+   *
+   * @param {HandsMessage} message @param {number} receivedMs Page clock.
+   */
+  show(message, receivedMs) {
+    this.waiting = { message, receivedMs };
+  }
+
+  /** Show no hands. */
+  clear() {
+    this.waiting = null;
+    this.hands.show([], 0);
+    this.rig.setUsed([]);
     this.stage.requestRender();
-    if (hands.length > 0 && !this.framedOnHands && !this.taken) this.resetView();
+  }
+
+  /** @returns {boolean} Whether there is something new to draw. */
+  #take() {
+    if (this.waiting === null) return false;
+    const { message, receivedMs } = this.waiting;
+    this.waiting = null;
+    this.drawing = message;
+    this.hands.show(message.hands, receivedMs);
+    this.rig.setUsed(message.views);
+    if (message.hands.length > 0 && !this.framedOnHands && !this.taken) this.resetView();
+    return true;
   }
 
   /** @param {import("../types.js").Skeleton} skeleton */
@@ -97,10 +129,12 @@ export class Theatre {
   /** Look at the hands, or where they are expected. */
   resetView() {
     this.taken = false;
-    this.framedOnHands = this.hands.hands.length > 0;
-    const focus = this.#handsCentre() ?? this.stage.toScene(this.lookPointWorld);
+    const hands = this.#handCentres();
+    this.framedOnHands = hands.length > 0;
+    const focus = this.#focus(hands);
     const centres = this.cameras.map((camera) => this.stage.toScene(cameraPose(/** @type {any} */ (camera.calibration)).centre));
-    this.viewpoint.orbit(framingPosition(focus, centres, 38, this.stage.camera.aspect), focus);
+    const apart = hands.length > 1 ? hands[1].clone().sub(hands[0]).normalize() : null;
+    this.viewpoint.orbit(framingPosition(focus, centres, ORBIT_FOV_DEG, this.stage.camera.aspect, apart), focus);
     this.onViewFrom(null);
   }
 
@@ -113,7 +147,7 @@ export class Theatre {
       new Vector3(axis[0], axis[1], axis[2]).applyQuaternion(this.stage.world.quaternion);
     const centre = this.stage.toScene(pose.centre);
     const axes = { centre, right: turned(pose.right), down: turned(pose.down), forward: turned(pose.forward) };
-    const focus = this.#handsCentre() ?? this.stage.toScene(this.lookPointWorld);
+    const focus = this.#focus(this.#handCentres());
     const K = camera.calibration.K;
     this.taken = true;
     this.viewpoint.takePlace(axes, Math.max(0.1, focus.distanceTo(centre)), {
@@ -123,13 +157,18 @@ export class Theatre {
     this.onViewFrom(cameraId);
   }
 
-  /** @returns {Vector3 | null} Scene coordinates. */
-  #handsCentre() {
-    const centre = new Vector3();
-    let count = 0;
-    for (const { joints } of this.hands.hands) {
-      for (let i = 0; i + 2 < joints.length; i += 3, count++) centre.add(new Vector3(joints[i], joints[i + 1], joints[i + 2]));
-    }
-    return count ? this.stage.world.localToWorld(centre.divideScalar(count)) : null;
+  /** @returns {Vector3[]} Of each hand, scene coordinates. */
+  #handCentres() {
+    return this.hands.hands.map(({ joints }) => {
+      const centre = new Vector3();
+      for (let i = 0; i + 2 < joints.length; i += 3) centre.add(new Vector3(joints[i], joints[i + 1], joints[i + 2]));
+      return this.stage.world.localToWorld(centre.divideScalar(joints.length / 3));
+    });
+  }
+
+  /** @param {Vector3[]} hands @returns {Vector3} What to look at, scene coordinates. */
+  #focus(hands) {
+    if (hands.length === 0) return this.stage.toScene(this.lookPointWorld);
+    return hands.reduce((sum, hand) => sum.add(hand), new Vector3()).divideScalar(hands.length);
   }
 }

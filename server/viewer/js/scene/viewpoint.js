@@ -5,7 +5,7 @@ import { MathUtils, Matrix4, Quaternion, Vector3 } from "three";
 import { OrbitControls } from "../../vendor/three/OrbitControls.js";
 
 const FLIGHT_MS = 450;
-const ORBIT_FOV_DEG = 38;
+export const ORBIT_FOV_DEG = 38;
 const KEY_STEP = Math.PI / 24;
 const UP = new Vector3(0, 1, 0);
 

@@ -1,0 +1,310 @@
+"""The headset page's modules that need no browser, run by Node, against the service's own words and hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from websockets.sync.client import connect
+
+from calibration import Rig
+from server.dialects.xr import WEBXR, XrDialect
+from server.stream_options import StreamOptionError, StreamOptions
+from tests.server.conftest import Running, make_hand
+from tests.server.viewer.node import Run, modules_in, needs_node
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "client_demo" / "web"
+
+pytestmark = needs_node
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("web")
+    return modules_in(folder, js=WEB / "js", hands=WEB / "hands", viewer=ROOT / "server" / "viewer" / "js")
+
+
+OPTIONS = 'const { readOptions } = await import("./js/options.js"); return readOptions(given.address, given.token);'
+
+
+def _options(run: Run, address: str, token: str | None = None) -> dict[str, Any]:
+    options: dict[str, Any] = run(OPTIONS, {"address": address, "token": token})
+    return options
+
+
+@pytest.mark.parametrize(
+    ("address", "stream", "foreign"),
+    [
+        ("http://127.0.0.1:8000/client/", "ws://127.0.0.1:8000/api/v1/stream", False),
+        ("https://lab.example/hands/client/", "wss://lab.example/hands/api/v1/stream", False),
+        ("http://a.example/?server=ws://10.0.0.7:8000", "ws://10.0.0.7:8000/api/v1/stream", True),
+        ("http://a.example/?server=10.0.0.7:8000", "ws://10.0.0.7:8000/api/v1/stream", True),
+        ("https://a.example/x/?server=wss://b.example/rig", "wss://b.example/rig/api/v1/stream", True),
+        ("https://a.example/x/?server=b.example", "wss://b.example/api/v1/stream", True),
+    ],
+)
+def test_the_stream_is_that_of_the_service_named_or_of_the_one_that_serves_the_page(
+    run: Run, address: str, stream: str, foreign: bool
+) -> None:
+    options = _options(run, address)
+    assert options["stream"].partition("?")[0] == stream
+    assert options["foreign"] is foreign
+    assert options["service"] == stream.replace("ws", "http", 1).removesuffix("api/v1/stream")
+    assert options["inTheWorld"] is False
+
+
+def test_the_service_understands_what_the_page_asks_for(run: Run) -> None:
+    address = "http://127.0.0.1:8000/client/?up=z&max_hz=72&predict_ms=40&place=world"
+    options = _options(run, address, "open sesame & co")
+    query = dict(parse_qsl(urlsplit(options["stream"]).query))
+    assert query.pop("token") == "open sesame & co"
+    asked = StreamOptions.parse(query)
+    assert asked.encoding == "msgpack"
+    assert asked.dialect == XrDialect(WEBXR, "+z")
+    assert (asked.max_hz, asked.predict_ms, asked.fields) == (72, 40, {"joints", "covariance"})
+    assert options["inTheWorld"] is True
+
+
+@pytest.mark.parametrize("up", ["x", "+x", "-x", "y", "+y", "-y", "z", "+z", "-z", "Y", "-Z"])
+def test_the_page_knows_the_services_axes(run: Run, up: str) -> None:
+    # In an address a plus sign means a blank.
+    stream = _options(run, f"http://127.0.0.1/client/?up={up}")["stream"]
+    query = dict(parse_qsl(urlsplit(stream).query))
+    assert StreamOptions.parse(query).dialect == StreamOptions.parse({**query, "up": up.lower()}).dialect
+
+
+@pytest.mark.parametrize("up", ["w", "up", "--z"])
+def test_what_is_no_axis_for_the_service_is_none_for_the_page(run: Run, up: str) -> None:
+    with pytest.raises(ValueError, match="is no axis"):
+        _options(run, f"http://127.0.0.1/client/?up={up}")
+    with pytest.raises(StreamOptionError):
+        StreamOptions.parse({"dialect": "webxr", "up": up})
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("http://a/?server=ftp://b", "must begin with ws"),
+        ("http://a/?server=http://", "is no address"),
+        ("https://a/?server=ws://b:8000", "behind TLS"),
+        ("http://a/?max_hz=fast", "is not a number"),
+        ("http://a/?predict_ms=500", "from 0 to 100"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(run: Run, address: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        _options(run, address)
+
+
+def test_the_services_messages_are_read(run: Run, running: Running) -> None:
+    with connect(running.stream_url("format=msgpack&dialect=webxr&fields=joints,covariance")) as stream:
+        payloads = [stream.recv(5) for _ in range(2)]
+    body = """
+    const { decode } = await import("./viewer/msgpack.js");
+    const { readHands } = await import("./viewer/messages.js");
+    const { comparedBones, boneSum } = await import("./js/hand_size.js");
+    const [hello, hands] = given.map((hex) => decode(new Uint8Array(Buffer.from(hex, "hex"))));
+    const read = readHands(hands).hands;
+    return { names: hello.joint_names, parents: hello.parents, hands: read,
+      spans: read.map((hand) => boneSum(hand.joints, comparedBones(hello.joint_names))) };
+    """
+    answer = run(body, [bytes(payload).hex() for payload in payloads])  # type: ignore[arg-type]
+    assert tuple(answer["names"]) == WEBXR.joint_names
+    assert len(answer["hands"]) == 2
+    for hand, span_m in zip(answer["hands"], answer["spans"], strict=True):
+        assert (len(hand["joints"]), len(hand["orientations"]), len(hand["covariance"])) == (75, 100, 150)
+        np.testing.assert_allclose(np.linalg.norm(np.reshape(hand["orientations"], (25, 4)), axis=1), 1, atol=1e-6)
+        assert 0.4 < span_m < 0.8
+
+
+MODEL = """
+const { readFile } = await import("node:fs/promises");
+const { readSkinnedModel } = await import("./js/glb.js");
+const { restJoints } = await import("./js/hand_size.js");
+const file = await readFile(`hands/${given}.glb`);
+const model = readSkinnedModel(file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength));
+const list = (array) => Array.from(array);
+return { names: model.jointNames, positions: model.positions, normals: model.normals, joints: list(model.joints),
+  weights: model.weights, index: list(model.index), inverse: model.inverseBind, rest: restJoints(model.inverseBind) };
+"""
+
+
+class Model:
+    """A hand model as the page reads it."""
+
+    def __init__(self, run: Run, side: str) -> None:
+        read = run(MODEL, side)
+        self.names: list[str] = read["names"]
+        self.positions = np.reshape(read["positions"], (-1, 3))
+        self.normals = np.reshape(read["normals"], (-1, 3))
+        self.joints = np.array(_bytes(read["joints"])).reshape(-1, 4)
+        self.weights = np.reshape(read["weights"], (-1, 4))
+        self.index = np.array(_bytes(read["index"]))
+        self.inverse = np.reshape(read["inverse"], (-1, 4, 4)).transpose(0, 2, 1)
+        self.rest = np.reshape(read["rest"], (-1, 3))
+
+    @property
+    def order(self) -> list[int]:
+        """Where each of WebXR's joints is among the model's."""
+        return [self.names.index(name) for name in WEBXR.joint_names]
+
+    def posed(self, transforms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Skin the model, given where its own joints go `(25, 4, 4)`."""
+        homogeneous = np.concatenate([self.positions, np.ones((len(self.positions), 1))], axis=1)
+        moved = np.einsum("jab,jbc,vc->jva", transforms, self.inverse, homogeneous)
+        vertices = np.arange(len(self.positions))
+        blended: NDArray[np.float64] = sum(
+            self.weights[:, k, None] * moved[self.joints[:, k], vertices, :3] for k in range(4)
+        )  # type: ignore[assignment]
+        return blended
+
+
+def _bytes(value: Any) -> Any:
+    return list(bytes.fromhex(value["bin"])) if isinstance(value, dict) else value
+
+
+@pytest.fixture(scope="module", params=["left", "right"])
+def side(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def model(run: Run, side: str) -> Model:
+    return Model(run, side)
+
+
+def test_the_hand_models_are_whole(model: Model) -> None:
+    assert set(model.names) == set(WEBXR.joint_names)
+    assert len(model.names) == 25
+    assert len(model.positions) == len(model.normals) == len(model.joints) == len(model.weights) > 1000
+    assert model.index.max() == len(model.positions) - 1
+    assert model.joints.max() < 25
+    np.testing.assert_allclose(model.weights.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(model.normals, axis=1), 1, atol=1e-3)
+
+
+def test_joints_at_rest_are_where_the_inverse_matrices_come_from(model: Model) -> None:
+    rest = np.linalg.inv(model.inverse)
+    np.testing.assert_allclose(model.rest, rest[:, :3, 3], atol=1e-5)
+    turns = rest[:, :3, :3]
+    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.tile(np.eye(3), (25, 1, 1)), atol=1e-4)
+
+
+def test_the_models_axes_are_those_of_the_stream(model: Model, side: str) -> None:
+    """-Z along the bone to the next joint, +Y out of the back of the hand."""
+    rest = np.linalg.inv(model.inverse)[model.order]
+    for finger in range(1, 6):
+        first, last = (1, 4) if finger == 1 else (5 * finger - 5, 5 * finger - 1)
+        for joint in range(first, last):
+            bone = rest[joint + 1, :3, 3] - rest[joint, :3, 3]
+            assert -rest[joint, :3, 2] @ bone > 0.9 * np.linalg.norm(bone), WEBXR.joint_names[joint]
+    wrist, index, little = rest[0, :3, 3], rest[6, :3, 3], rest[21, :3, 3]
+    back = np.cross(little - wrist, index - wrist) * (1 if side == "right" else -1)
+    for joint in (0, 6, 11, 16, 21):
+        assert rest[joint, :3, 1] @ back > 0.8 * np.linalg.norm(back), WEBXR.joint_names[joint]
+
+
+@pytest.mark.parametrize("hand_id", [3, 8])
+def test_skin_on_the_streams_joints_lies_on_the_hand(model: Model, side: Any, run: Run, rig: Rig, hand_id: int) -> None:
+    hand = make_hand(rig, side=side, hand_id=hand_id)
+    said = XrDialect(WEBXR, "+y").hand(hand, rig)
+    body = """
+    const { boneSum, comparedBones, sizeFactor } = await import("./js/hand_size.js");
+    const sum = (joints, names) => boneSum(joints, comparedBones(names));
+    return sizeFactor(sum(given.joints, given.names), sum(given.rest, given.restNames));
+    """
+    given = {"joints": said.joints.ravel().tolist(), "names": WEBXR.joint_names}
+    size = run(body, {**given, "rest": model.rest.ravel().tolist(), "restNames": model.names})
+    assert 0.7 < size < 1.3
+    x, y, z, w = said.orientations_xyzw.T
+    turns = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+    transforms = np.zeros((25, 4, 4))
+    places = np.array(model.order)
+    transforms[places, :3, :3] = size * turns
+    transforms[places, :3, 3] = said.joints
+    transforms[:, 3, 3] = 1
+    skin = model.posed(transforms)
+    # Two different people's hands on the same bones: their skins are a few millimetres apart, but at the cut wrist.
+    fingers = np.isin(model.joints[:, 0], [place for joint, place in enumerate(model.order) if joint > 0])
+    flesh = hand.vertices_world
+    gaps_m = np.linalg.norm(skin[fingers][:, None] - flesh[None], axis=2).min(axis=1)
+    assert np.median(gaps_m) < 0.006
+    assert np.quantile(gaps_m, 0.95) < 0.018
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ("file.subarray(0, 10)", "no binary glTF"),
+        ("Buffer.concat([Buffer.from('nope'), file.subarray(4)])", "no binary glTF"),
+        ("file.subarray(0, 3000)", "ends inside a chunk"),
+        ("(() => { const other = Buffer.from(file); other[4] = 1; return other; })()", "version 1"),
+    ],
+)
+def test_a_file_that_is_no_hand_is_refused(run: Run, damage: str, complaint: str) -> None:
+    body = f"""
+    const {{ readFile }} = await import("node:fs/promises");
+    const {{ readSkinnedModel }} = await import("./js/glb.js");
+    const file = await readFile("hands/left.glb");
+    const damaged = {damage};
+    readSkinnedModel(damaged.buffer.slice(damaged.byteOffset, damaged.byteOffset + damaged.byteLength));
+    """
+    with pytest.raises(ValueError, match=complaint):
+        run(body)
+
+
+def test_size_is_told_from_bones_alone_and_within_reason(run: Run) -> None:
+    body = """
+    const { boneSum, comparedBones, sizeFactor } = await import("./js/hand_size.js");
+    const bones = comparedBones(given.names);
+    const scaled = (factor) => given.joints.map((value, i) => factor * value + (i % 3));
+    const rest = boneSum(given.joints, bones);
+    return [0.5, 1, 1.4, 9, 0].map((factor) => sizeFactor(boneSum(scaled(factor), bones), rest));
+    """
+    joints = np.random.default_rng(2).normal(size=75).tolist()
+    assert run(body, {"names": WEBXR.joint_names, "joints": joints}) == pytest.approx([0.5, 1, 1.4, 2, 1])
+    with pytest.raises(ValueError, match="has no joint wrist"):
+        run('const { comparedBones } = await import("./js/hand_size.js"); comparedBones([]);')
+
+
+PLACEMENT = """
+const { placed, placedBefore, turnedFurther } = await import("./js/placement.js");
+const placement = placedBefore(given.eye, given.gaze, given.centre, given.seenFrom);
+const further = turnedFurther(placement, given.centre, 0.7);
+return { yaw: placement.yaw, centre: placed(placement, given.centre), front: placed(placement, given.seenFrom),
+  still: placed(further, given.centre), turned: further.yaw - placement.yaw };
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_hands_are_put_before_the_viewer_with_their_known_side_towards_the_eye(run: Run, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    eye, gaze, centre = rng.normal(size=(3, 3))
+    seen_from = centre + rng.normal(size=3)
+    given = {"eye": eye, "gaze": gaze, "centre": centre, "seenFrom": seen_from}
+    answer = run(PLACEMENT, {name: value.tolist() for name, value in given.items()})
+    level = np.array([1.0, 0.0, 1.0])
+    ahead = gaze * level / np.linalg.norm(gaze * level)
+    target = eye + 0.5 * ahead - [0, 0.15, 0]
+    np.testing.assert_allclose(answer["centre"], target, atol=1e-9)
+    front = (np.array(answer["front"]) - target) * level
+    np.testing.assert_allclose(front / np.linalg.norm(front), -ahead, atol=1e-9)
+    np.testing.assert_allclose(answer["still"], target, atol=1e-9)
+    assert answer["turned"] == pytest.approx(0.7)
+
+
+def test_a_viewer_who_looks_straight_down_still_gets_the_hands(run: Run) -> None:
+    given = {"eye": [0, 1.6, 0], "gaze": [0, -1, 0], "centre": [0, 0, 0], "seenFrom": [0, 1, 0]}
+    answer = run(PLACEMENT, given)
+    np.testing.assert_allclose(answer["centre"], [0, 1.45, -0.5], atol=1e-9)
