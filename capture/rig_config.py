@@ -24,7 +24,7 @@ from calibration import Rig
 from calibration.files import load_calibration
 from capture.errors import RigConfigError
 
-SOURCE_TYPES = ("file", "images", "opencv", "synthetic")
+SOURCE_TYPES = ("file", "images", "opencv", "synthetic", "recording")
 
 _NOT_YET = {
     "rtsp": "record the stream to a file and use {type: file}, or read it with {type: opencv, device: 'rtsp://...'}",
@@ -160,6 +160,25 @@ class SyntheticSource(_Section):
     frames: Annotated[int, Field(gt=0)] | None = None
 
 
+class RecordingSource(_Section):
+    """One camera of a recording, replayed at its own pace.
+
+    Args:
+        path: The recording's folder, or the MCAP file in it.
+        camera: Which of the recording's cameras; None is the one with this camera's id.
+        loop: Start again at the end (live only).
+        speed: Seconds of the recording a second (live only); `max_skew_ms` is in time of the replay.
+    """
+
+    section: ClassVar[str] = "a recording source"
+
+    type: Literal["recording"] = "recording"
+    path: SourcePath
+    camera: str | None = None
+    loop: bool = False
+    speed: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+
+
 def _known_type(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
@@ -181,7 +200,9 @@ def _known_type(value: Any) -> Any:
 
 
 Source = Annotated[
-    Annotated[FileSource | ImagesSource | OpenCVSource | SyntheticSource, Field(discriminator="type")],
+    Annotated[
+        FileSource | ImagesSource | OpenCVSource | SyntheticSource | RecordingSource, Field(discriminator="type")
+    ],
     BeforeValidator(_known_type),
 ]
 
@@ -352,6 +373,7 @@ __all__ = [
     "FileSource",
     "ImagesSource",
     "OpenCVSource",
+    "RecordingSource",
     "RigConfig",
     "Source",
     "SyntheticSource",

@@ -7,9 +7,10 @@ from capture.errors import CaptureError
 from capture.grabbers.image_folder import ImageFolderGrabber
 from capture.grabbers.opencv_device import OpenCVGrabber
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, Grabber, GrabberInfo, MonotonicClock
+from capture.grabbers.recording import RecordingGrabber
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.video_file import VideoFileGrabber
-from capture.rig_config import FileSource, ImagesSource, OpenCVSource, Source, SyntheticSource
+from capture.rig_config import FileSource, ImagesSource, OpenCVSource, RecordingSource, Source, SyntheticSource
 from capture.scene import Scene
 
 __all__ = ["CaptureMode", "Clock", "Grab", "Grabber", "GrabberInfo", "MonotonicClock", "make_grabber"]
@@ -50,3 +51,5 @@ def make_grabber(
             if scene is None:
                 raise CaptureError(f"camera {camera.id!r} is synthetic, but the session was given no scene to film")
             return SyntheticGrabber(source, camera, scene, mode, clock, strides)
+        case RecordingSource():
+            return RecordingGrabber(source, camera.id, mode, clock)
