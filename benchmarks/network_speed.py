@@ -8,10 +8,12 @@ starts; a frame set's time is everything from pictures in memory to the JSON mes
 from __future__ import annotations
 
 import argparse
+import logging
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from calibration import Rig
 from capture.frames import Frame, FrameSet
 from engine.backends import open_runtime
 from engine.backends.base import NetworkInputs, NetworkOutputs, NetworkRuntime
+from engine.backends.onnxruntime_backend import session_options
 from engine.backends.stage_times import stage_times_ms
 from engine.backends.trial import trial_inputs
 from engine.hand_model import HandModel
@@ -182,9 +185,9 @@ def compare_with_window(
         for name in ("crops", "projections", "view_mask", "noise")
     )
     program = torch.onnx.export(NaiveWindow(network).eval(), window, dynamo=True, opset_version=20, verbose=False)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    naive = ort.InferenceSession(program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    # The same options as a step's session has.
+    content = program.model_proto.SerializeToString()
+    naive = ort.InferenceSession(content, session_options(threads), providers=["CPUExecutionProvider"])
     feed = dict(zip((argument.name for argument in naive.get_inputs()), (x.numpy() for x in window), strict=True))
     times: dict[str, list[float]] = {"step": [], "window": []}
     for number in range(rounds + 3):
@@ -248,6 +251,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    # What the exporter has to say about itself is of no interest here.
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.networks:
             torch.manual_seed(0)

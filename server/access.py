@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 TOKEN_VARIABLE: Final = "USTHAND_TOKEN"  # noqa: S105 - the variable's name
 COOKIE: Final = "usthand_token"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-PAGES: Final = frozenset({"/", "/docs"})
+PAGES: Final = frozenset({"/", "/docs", "/client/"})
+_ENTER_PAGE: Final = Path(__file__).parent / "viewer" / "enter.html"
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -102,7 +103,7 @@ class AccessMiddleware:
             return
         refusal = self._access.refusal(scope)
         if refusal is not None:
-            await _refuse(scope, send, *refusal)
+            await refuse(scope, send, *refusal)
             return
         await self._app(scope, receive, self._with_cookie(scope, send))
 
@@ -187,7 +188,11 @@ def _cookie_token(headers: Mapping[str, str]) -> str:
     return cookie[COOKIE].value if COOKIE in cookie else ""
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """Answer a request, or a WebSocket's handshake, with a status and a reason as JSON.
+
+    A person who opens a page without a token is asked for it.
+    """
     if scope["type"] == "websocket":
         if "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
@@ -195,9 +200,15 @@ async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
         prefix = "websocket.http.response"
     else:
         prefix = "http.response"
-    body = json.dumps({"detail": reason}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    body, content_type = json.dumps({"detail": reason}).encode(), b"application/json"
+    if status == 401 and scope["type"] == "http" and scope["path"] in PAGES and _is_for_people(scope):
+        body, content_type = _ENTER_PAGE.read_bytes(), b"text/html; charset=utf-8"
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": f"{prefix}.start", "status": status, "headers": headers})
     await send({"type": f"{prefix}.body", "body": body})
+
+
+def _is_for_people(scope: Scope) -> bool:
+    return b"text/html" in next((value for name, value in scope["headers"] if name == b"accept"), b"")

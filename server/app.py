@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -14,27 +14,45 @@ from prometheus_client import CollectorRegistry
 from server.access import Access, AccessMiddleware
 from server.broadcaster import Broadcaster
 from server.calibration_service import CalibrationService
+from server.conversation import SEND_TIMEOUT_S
+from server.datagrams import DatagramSender
+from server.dialects import DEFAULT_UP, DIALECTS, Up
+from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
+from server.outputs import running_senders
 from server.parts import Parts
 from server.pipeline import Pipeline
 from server.previews import Previews
-from server.routes import calibration, cameras, engine, hands, health, pages
-from server.stream import SEND_TIMEOUT_S, Stream
-
-API_PREFIX = "/api/v1"
+from server.recording.metrics import RecordingCollector
+from server.recording.recordings import Recordings
+from server.routes import API_PREFIX, STREAM_PATH, calibration, cameras, engine, hands, health, pages, schema
+from server.routes.recordings import router as recordings_router
+from server.stream import Stream
 
 _DESCRIPTION = (
-    "Real-time hand capture. The stream of hands is a WebSocket at `/api/v1/stream?format=json|msgpack"
-    "&dialect=mano|mediapipe&fields=joints,mano,vertices,covariance,stats&max_hz=`."
+    f"Real-time hand capture. The stream of hands is a WebSocket at `{STREAM_PATH}?format=json|msgpack"
+    f"&dialect={'|'.join(DIALECTS)}&up=&fields={','.join(FIELDS)}&predict_ms=&max_hz=`; its messages are described at "
+    f"`{API_PREFIX}/schema/stream.json` and `{API_PREFIX}/schema/asyncapi.json`."
 )
 
 
-def create_app(pipeline: Pipeline, access: Access | None = None, *, send_timeout_s: float = SEND_TIMEOUT_S) -> FastAPI:
+def create_app(
+    pipeline: Pipeline,
+    access: Access | None = None,
+    *,
+    up: Up = DEFAULT_UP,
+    senders: Sequence[DatagramSender] = (),
+    recordings: Recordings | None = None,
+    send_timeout_s: float = SEND_TIMEOUT_S,
+) -> FastAPI:
     """Build the application.
 
     Args:
         pipeline: What it shows; whoever started it stops it.
         access: Who may use it; no token by default.
+        up: Which axis of the calibration's world points up, for clients that do not say.
+        senders: Run beside it, on the same answers.
+        recordings: What records; None offers no recording. Whoever made it closes it.
         send_timeout_s: A stream client that takes nothing for so long is dropped.
     """
     broadcaster = Broadcaster(pipeline.engine.card.model_id)
@@ -48,7 +66,8 @@ def create_app(pipeline: Pipeline, access: Access | None = None, *, send_timeout
         broadcaster.open(asyncio.get_running_loop())
         unsubscribe = [pipeline.subscribe(broadcaster.publish), pipeline.subscribe(latency.observe)]
         try:
-            yield
+            async with running_senders(senders, broadcaster):
+                yield
         finally:
             for end in unsubscribe:
                 end()
@@ -64,17 +83,23 @@ def create_app(pipeline: Pipeline, access: Access | None = None, *, send_timeout
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), registry)
+    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), registry, up)
     app.include_router(health.router)
-    for router in (hands.router, cameras.router, calibration.router, engine.router):
+    for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)
+    if recordings is not None:
+        registry.register(RecordingCollector(recordings))
+        app.state.recordings = recordings
+        app.include_router(recordings_router, prefix=API_PREFIX)
     app.include_router(pages.router)
-    stream = Stream(pipeline, broadcaster, send_timeout_s=send_timeout_s)
+    stream = Stream(pipeline, broadcaster, up=up, send_timeout_s=send_timeout_s)
 
-    @app.websocket(f"{API_PREFIX}/stream")
+    @app.websocket(STREAM_PATH)
     async def serve_stream(socket: WebSocket) -> None:
         await stream.serve(socket)
 
     app.mount("/viewer", StaticFiles(directory=pages.VIEWER_FOLDER, check_dir=False), name="viewer")
+    if pages.CLIENT_FOLDER.is_dir():
+        app.mount("/client", StaticFiles(directory=pages.CLIENT_FOLDER, html=True), name="client")
     app.add_middleware(AccessMiddleware, access=access or Access())
     return app

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration import Rig
+from engine.backends import open_runtime
+from engine.backends.stage_times import stage_times_ms
+from engine.backends.trial import trial_inputs
 from engine.types import HandEngine
 from server.dialects import DIALECTS
 from server.encoding import encode_json
@@ -125,8 +131,21 @@ def measure(
         frame_sets=len(whole),
         hands=hands,
         rate_hz=1e3 * len(whole) / sum(whole),
-        stages=tuple(
-            StageTimes(name, *(float(np.percentile(values, share)) for share in (50, 95, 99)))
-            for name, values in samples.items()
-        ),
+        stages=tuple(_stage(name, np.array(values)) for name, values in samples.items()),
     )
+
+
+def network_stages(path: Path, views: int) -> tuple[StageTimes, ...]:
+    """Time the parts of an exported network's step for one hand, by themselves, in ONNX Runtime.
+
+    Args:
+        path: The network.
+        views: Cameras.
+    """
+    with closing(open_runtime(path)) as runtime:
+        inputs = trial_inputs(runtime.card, 1, views)
+    return tuple(_stage(f"network: {name}", times) for name, times in stage_times_ms(path, inputs).items())
+
+
+def _stage(name: str, times_ms: NDArray[np.float64]) -> StageTimes:
+    return StageTimes(name, *(float(np.percentile(times_ms, share)) for share in (50, 95, 99)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from server.motion import MotionHistory, TrackMotion
 from server.outgoing import Outgoing
 from server.solved import Solved
 
-MOST_CLIENTS: Final = 64
+MOST_CLIENTS: Final = 256
 
 
 class TooManyClientsError(RuntimeError):
@@ -62,7 +63,8 @@ class Broadcaster:
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._newest: Solved | None = None
+        self._newest: tuple[Solved, Mapping[int, TrackMotion]] | None = None
+        self._history = MotionHistory()
         self.messages_sent = 0
         self.messages_dropped = 0
         self.client_timeouts = 0
@@ -82,10 +84,11 @@ class Broadcaster:
 
     def publish(self, solved: Solved) -> None:
         """Hand on an answer; called in the engine thread, never blocks, keeps one answer at most for a busy loop."""
+        motion = self._history.add(solved)
         loop = self._loop
         with self._lock:
             waiting = self._newest is not None
-            self._newest = solved
+            self._newest = solved, motion
             if loop is None:
                 self._newest = None
         if loop is None or waiting:
@@ -98,12 +101,17 @@ class Broadcaster:
 
     def _fan_out(self) -> None:
         with self._lock:
-            solved, self._newest = self._newest, None
-        if solved is None or not self._clients:
+            newest, self._newest = self._newest, None
+        if newest is None or not self._clients:
             return
-        outgoing = Outgoing(solved, self._model_id)
+        outgoing = Outgoing(newest[0], self._model_id, newest[1])
         for client in self._clients:
             self.messages_dropped += client.offer(outgoing)
+
+    def sent(self, client: Client) -> None:
+        """Note that a client was sent a message."""
+        client.sent += 1
+        self.messages_sent += 1
 
     @contextmanager
     def client(self) -> Iterator[Client]:

@@ -14,7 +14,10 @@ from engine.errors import EngineError
 from server.commands.bench import bench
 from server.commands.demo import demo
 from server.commands.doctor import doctor
+from server.commands.export import export
 from server.commands.hand_model import app as hand_model_app
+from server.commands.record import record
+from server.commands.replay import replay
 from server.commands.rig import app as rig_app
 from server.commands.run import run
 from server.commands.serve import serve
@@ -45,7 +48,7 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, synth, doctor, bench):
+for command in (demo, serve, run, record, replay, synth, doctor, bench, export):
     app.command()(command)
 app.add_typer(rig_app, name="rig")
 app.add_typer(hand_model_app, name="hand-model")

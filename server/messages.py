@@ -20,6 +20,9 @@ from server.solved import Solved
 
 PROTOCOL_VERSION: Final = 1
 
+SCHEMA_ID: Final = "usthand.stream/1.1"
+"""Names the schema of the messages; the number after the point rises with what is added to them."""
+
 FIELDS: Final = ("joints", "mano", "vertices", "covariance", "stats")
 """What a client may ask for of each hand; id, side and confidence always come."""
 
@@ -45,21 +48,31 @@ def hands_message(
     *,
     sent_ns: int = 0,
     vertices_world: Callable[[HandPose], NDArray[np.float64]] = lambda hand: hand.vertices_world,
+    predict_ms: int = 0,
+    predictable: frozenset[int] = frozenset(),
 ) -> dict[str, Any]:
     """Build the `hands` message of one answer.
 
     Args:
-        solved: The answer.
+        solved: The answer, already moved to the time that it is for.
         model_id: What made it.
         fields: Some of `FIELDS`.
         dialect: How to say it.
         sent_ns: The stamp of sending.
         vertices_world: Gives a hand's mesh; only called when vertices are asked for.
+        predict_ms: How long after the exposure the message is for.
+        predictable: Ids of the hands that could be moved there; the others are where they were seen.
 
     Returns:
         The message, arrays as numpy arrays.
     """
     frame_set = solved.frame_set
+    hands = []
+    for hand in solved.hands:
+        said = _hand_map(hand, solved.rig, fields, dialect, vertices_world)
+        if predict_ms:
+            said["predicted_ms"] = predict_ms if hand.id in predictable else 0
+        hands.append(said)
     return {
         "type": "hands",
         "v": PROTOCOL_VERSION,
@@ -75,21 +88,32 @@ def hands_message(
             "solved": solved.solved_ns,
             "sent": sent_ns,
         },
+        "predicted_ms": predict_ms,
         "calibration_id": solved.rig.id,
         "model_id": model_id,
-        "hands": [_hand_map(hand, solved.rig, fields, dialect, vertices_world) for hand in solved.hands],
+        "hands": hands,
     }
 
 
 def hello_message(
-    rig: Rig, model_id: str, dialect: Dialect, *, encoding: str, fields: frozenset[str]
+    rig: Rig,
+    model_id: str,
+    dialect: Dialect,
+    *,
+    encoding: str,
+    fields: frozenset[str],
+    predict_ms: int = 0,
+    max_hz: float | None = None,
 ) -> dict[str, Any]:
-    """Build the message that opens a stream."""
+    """Build the message that opens a stream: what the client chose, and how to read what follows."""
     return {
         "type": "hello",
         "v": PROTOCOL_VERSION,
+        "schema": SCHEMA_ID,
         "format": encoding,
         "fields": [name for name in FIELDS if name in fields],
+        "predict_ms": predict_ms,
+        "max_hz": max_hz,
         **skeleton_map(dialect, rig),
         "array_columns": dict(ARRAY_COLUMNS),
         "model_id": model_id,
@@ -105,6 +129,7 @@ def skeleton_map(dialect: Dialect, rig: Rig) -> dict[str, Any]:
         "dialect": skeleton.dialect,
         "units": skeleton.units,
         "axes": skeleton.axes,
+        "up": skeleton.up,
         "joint_names": list(skeleton.joint_names),
         "parents": list(skeleton.parents),
     }
@@ -120,7 +145,13 @@ def _hand_map(
     result: dict[str, Any] = {"id": hand.id, "side": hand.side, "confidence": round(float(hand.confidence), 4)}
     said = dialect.hand(hand, rig) if fields & {"joints", "covariance"} else None
     if said is not None and "joints" in fields:
-        result |= {"joints": said.joints, "orientations": said.orientations_xyzw, **said.extra}
+        result |= {
+            "joints": said.joints,
+            "orientations": said.orientations_xyzw,
+            "radii": said.radii,
+            "tracked": said.tracked.tolist(),
+            **said.extra,
+        }
     if "mano" in fields:
         result["mano"] = {"pose": hand.pose, "shape": hand.shape, "translation": hand.translation}
     if "vertices" in fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Final
 
 from server.websocket_protocol import SOCKET_BUFFER_BYTES
 
@@ -12,12 +13,17 @@ class AddressError(OSError):
     """The address cannot be listened on; the text says what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+_WAITING_CONNECTIONS: Final = 256
+"""So many may wait to be accepted: clients of a service that restarts come back all at once."""
+
+
+def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
     """Bind and listen.
 
     Args:
         host: Address or name.
         port: 0 takes a free one.
+        option: What another port is given with, for errors.
 
     Raises:
         AddressError: If the address is taken, foreign or not allowed.
@@ -34,11 +40,11 @@ def listen(host: str, port: int) -> socket.socket:
         # Connections inherit it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
         listener.bind(address)
-        listener.listen(64)
+        listener.listen(_WAITING_CONNECTIONS)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise AddressError(_explain(host, port, error)) from error
+        raise AddressError(_explain(host, port, option, error)) from error
     return listener
 
 
@@ -49,11 +55,11 @@ def url_of(listener: socket.socket, host: str) -> str:
     return f"http://{shown}:{port}/"
 
 
-def _explain(host: str, port: int, error: OSError) -> str:
+def _explain(host: str, port: int, option: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; stop what uses it or give another --port"
+        return f"port {port} on {host} is in use; stop what uses it or give another {option}"
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} is not allowed for this user; give a --port above 1023"
+        return f"port {port} on {host} is not allowed for this user; give a {option} above 1023"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine; give another --host"
     return f"host {host}, port {port}: {error.strerror}"

@@ -1,6 +1,10 @@
-"""One answer on its way to all clients: each encoding, dialect and choice of fields is made once, when asked for."""
+"""One answer on its way to all clients: whatever several of them get is made once, when first asked for."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,39 +13,61 @@ from engine.types import HandPose
 from server.dialects import Dialect
 from server.encoding import OPEN_STAMP, Encoding, OpenMessage
 from server.messages import hands_message
+from server.motion import TrackMotion
 from server.solved import Solved
+
+Made = TypeVar("Made")
 
 
 class Outgoing:
-    """An answer with what was already encoded of it. Used by the event loop's thread only.
+    """An answer with what was already made of it. Used by the event loop's thread only.
 
     Args:
         solved: The answer.
         model_id: What made it.
+        motion: The motion of its hands, by their ids.
     """
 
-    def __init__(self, solved: Solved, model_id: str) -> None:
+    def __init__(self, solved: Solved, model_id: str, motion: Mapping[int, TrackMotion]) -> None:
         self.solved = solved
         self.model_id = model_id
-        self._encoded: dict[tuple[Encoding, str, frozenset[str]], OpenMessage] = {}
-        self._vertices_world: dict[int, NDArray[np.float64]] = {}
+        self.motion = motion
+        self._made: dict[Hashable, Any] = {}
 
-    def encoded(self, encoding: Encoding, dialect: Dialect, fields: frozenset[str]) -> OpenMessage:
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what `make` makes; asked again with the same key, return the same."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("Made", self._made[key])
+
+    def encoded(self, encoding: Encoding, dialect: Dialect, fields: frozenset[str], predict_ms: int = 0) -> OpenMessage:
         """Return the message in these terms, lacking only its `sent` stamp."""
-        key = (encoding, dialect.name, fields)
-        if key not in self._encoded:
+
+        def make() -> OpenMessage:
             message = hands_message(
-                self.solved,
+                self.predicted(predict_ms),
                 self.model_id,
                 fields,
                 dialect,
                 sent_ns=OPEN_STAMP,
-                vertices_world=self._mesh,
+                vertices_world=lambda hand: self._mesh(hand, predict_ms),
+                predict_ms=predict_ms,
+                predictable=frozenset(track for track, motion in self.motion.items() if motion.predictable),
             )
-            self._encoded[key] = OpenMessage.of(message, encoding)
-        return self._encoded[key]
+            return OpenMessage.of(message, encoding)
 
-    def _mesh(self, hand: HandPose) -> NDArray[np.float64]:
-        if hand.id not in self._vertices_world:
-            self._vertices_world[hand.id] = hand.vertices_world
-        return self._vertices_world[hand.id]
+        return self.once((encoding, dialect, fields, predict_ms), make)
+
+    def predicted(self, predict_ms: int) -> Solved:
+        """Return the answer for a time so long after its exposure; hands not known for long enough stay as they are."""
+        if not predict_ms:
+            return self.solved
+
+        def make() -> Solved:
+            hands = tuple(self.motion[hand.id].predicted(predict_ms * 1e-3) for hand in self.solved.hands)
+            return replace(self.solved, hands=hands)
+
+        return self.once(("predicted", predict_ms), make)
+
+    def _mesh(self, hand: HandPose, predict_ms: int) -> NDArray[np.float64]:
+        return self.once(("mesh", hand.id, predict_ms), lambda: hand.vertices_world)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from server.broadcaster import Broadcaster
 from server.calibration_service import CalibrationService
+from server.dialects import Up
 from server.pipeline import Pipeline
 from server.previews import Previews
 
@@ -24,6 +25,7 @@ class Parts:
         previews: Pictures.
         calibration: The running calibration and its versions.
         metrics: What is scraped.
+        up: Which axis of the calibration's world points up, where nobody says.
     """
 
     pipeline: Pipeline
@@ -31,6 +33,7 @@ class Parts:
     previews: Previews
     calibration: CalibrationService
     metrics: CollectorRegistry
+    up: Up
 
 
 def parts_of(request: Request) -> Parts:

@@ -8,24 +8,36 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from calibration import Rig
 from engine.types import HandEngine
 from server.access import Access
 from server.app import create_app
+from server.broadcaster import MOST_CLIENTS
+from server.datagrams import DatagramSender
+from server.leap import leap_app
 from server.network import listen, url_of
+from server.outputs import Outputs
 from server.pipeline import FrameSource, Pipeline
+from server.port_switch import PortSwitch
+from server.recording.recordings import RecordingPlace, Recordings
+from server.recording.tap import FrameTap
 from server.websocket_protocol import uvicorn_settings
 
 _log = logging.getLogger("usthand.service")
 
 _REQUESTS_END_S = 1
+_RECORDING_ENDS_S = 1.0
 _ENGINE_ENDS_S = 1.5
 _CAMERAS_END_S = 2.0
+_MOST_CONNECTIONS = 2 * MOST_CLIENTS
+_FULL_COLLECTION_EVERY = 2
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +48,13 @@ class ServiceSettings:
         host: Address to bind to.
         port: 0 takes a free one.
         access: Who may use it.
+        outputs: What else it speaks.
     """
 
     host: str
     port: int
     access: Access
+    outputs: Outputs = field(default_factory=Outputs)
 
 
 class Service:
@@ -52,6 +66,7 @@ class Service:
         open_engine: Opens the engine.
         rig: The calibration to begin with.
         announce: Told the viewer's address once requests are answered.
+        recordings: Where to record; None offers no recording.
     """
 
     def __init__(
@@ -62,16 +77,29 @@ class Service:
         open_engine: Callable[[], HandEngine],
         rig: Rig,
         announce: Callable[[str], None],
+        recordings: RecordingPlace | None = None,
     ) -> None:
         self._settings = settings
+        self._recording_place = recordings
         self._open_session = open_session
         self._open_engine = open_engine
         self._rig = rig
         self._announce = announce
         self._listener: socket.socket | None = None
+        self._leap_listener: socket.socket | None = None
+        self._senders: list[DatagramSender] = []
         self._session: FrameSource | None = None
         self._engine: HandEngine | None = None
         self._pipeline: Pipeline | None = None
+        self._recordings: Recordings | None = None
+
+    @property
+    def leap_address(self) -> tuple[str, int] | None:
+        """Where Leap's protocol is spoken, once started; None where it is not."""
+        if self._leap_listener is None:
+            return None
+        host, port = self._leap_listener.getsockname()[:2]
+        return str(host), int(port)
 
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM.
@@ -88,38 +116,61 @@ class Service:
 
     def startup(self) -> None:
         """Take the address first, then the engine, then the cameras: what fails cheaply fails before what is slow."""
+        outputs, access = self._settings.outputs, self._settings.access
         self._listener = listen(self._settings.host, self._settings.port)
+        if outputs.leap_port is not None:
+            # Leap's protocol carries no token: only a service that is open anyway offers it to others.
+            host = _LOOPBACK if access.guard_browser else self._settings.host
+            self._leap_listener = listen(host, outputs.leap_port, option="--leap-port")
+        self._senders = outputs.open_senders()
         self._engine = self._open_engine()
-        self._session = self._open_session()
+        self._session = tap = FrameTap(self._open_session())
         self._session.start()
         self._pipeline = Pipeline(self._session, self._engine, self._rig)
         self._pipeline.start()
+        if self._recording_place is not None:
+            self._recordings = Recordings(self._recording_place, tap, self._pipeline)
 
     def main_loop(self) -> None:
         """Answer requests until a signal ends it."""
         assert self._listener is not None  # noqa: S101 - startup comes first
         assert self._pipeline is not None  # noqa: S101
         config = uvicorn.Config(
-            create_app(self._pipeline, self._settings.access),
+            self._app(self._pipeline),
             **uvicorn_settings(),
             log_level="warning",
             access_log=False,  # it would write tokens of query strings to the log
             server_header=False,
             timeout_graceful_shutdown=_REQUESTS_END_S,
             proxy_headers=False,
-            limit_concurrency=256,
+            limit_concurrency=_MOST_CONNECTIONS,
         )
-        # What start-up made stays for good: without it, full collections are quick, so they come often enough to free
-        # the cycles of clients that went away, and never hold up a frame for long.
+        # What start-up made stays for good: without it, full collections are quick and never hold up a frame for long.
+        # So they may come often, and free the cycles of clients that went away, each of which holds a message or two.
         gc.collect()
         gc.freeze()
         gc.collect()
+        young, middle, _ = gc.get_threshold()
+        gc.set_threshold(young, middle, _FULL_COLLECTION_EVERY)
         url = url_of(self._listener, self._settings.host)
-        _AnnouncedServer(config, lambda: self._announce(url)).run(sockets=[self._listener])
+        listeners = [listener for listener in (self._listener, self._leap_listener) if listener is not None]
+        _AnnouncedServer(config, lambda: self._announce(url)).run(sockets=listeners)
+
+    def _app(self, pipeline: Pipeline) -> ASGIApp:
+        outputs, access = self._settings.outputs, self._settings.access
+        app = create_app(pipeline, access, up=outputs.up, senders=self._senders, recordings=self._recordings)
+        if self.leap_address is None:
+            return app
+        broadcaster = app.state.parts.broadcaster
+        leap = leap_app(broadcaster, Access(None, guard_browser=access.guard_browser), up=outputs.up)
+        return PortSwitch(app, {self.leap_address[1]: leap})
 
     def shutdown(self) -> None:
         """Stop what was started, in reverse; each step is bounded, and one that fails does not keep the others."""
         steps: list[Callable[[], object]] = []
+        if self._recordings is not None:
+            recordings = self._recordings
+            steps.append(lambda: recordings.close(_RECORDING_ENDS_S))
         if self._pipeline is not None:
             pipeline = self._pipeline
             steps.append(lambda: pipeline.stop(_ENGINE_ENDS_S))
@@ -128,8 +179,8 @@ class Service:
         if self._session is not None:
             session = self._session
             steps.append(lambda: session.stop(_CAMERAS_END_S))
-        if self._listener is not None:
-            steps.append(self._listener.close)
+        steps += [sender.close for sender in self._senders]
+        steps += [listener.close for listener in (self._listener, self._leap_listener) if listener is not None]
         for step in steps:
             try:
                 step()

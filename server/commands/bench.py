@@ -22,13 +22,16 @@ def bench(
 ) -> None:
     """Time the pipeline from decode to message, loss-free and as fast as it goes: p50, p95 and p99 of every stage.
 
-    Rendering costs more than decoding: without --rig, `wait for frames` is the renderer's time.
+    Rendering costs more than decoding: without --rig, `wait for frames` is the renderer's time. Of an exported network
+    in ONNX Runtime the parts inside a step for one hand are timed too, apart from the pipeline.
 
     For example:
 
         usthand bench --views 2 --frames 60
 
         usthand bench --rig rig.yaml --json
+
+        usthand bench --model lite.onnx --views 8
     """
     # Imported here so that `usthand --help` need not load the engine.
     import json
@@ -42,7 +45,7 @@ def bench(
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
     from engine.factory import open_engine
     from engine.synthetic.rigs import make_rig
-    from server.bench import measure
+    from server.bench import measure, network_stages
     from server.commands.sources import SCENE_SEED, open_rig, open_session
     from server.progress import shown_progress
 
@@ -63,6 +66,8 @@ def bench(
     finally:
         engine.close()
     result = replace(result, rig=config.name or result.rig)
+    if card.kind == "network" and card.backend.startswith("onnxruntime"):
+        result = replace(result, stages=(*result.stages, *network_stages(Path(model), result.views)))
     machine = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     if as_json:
         typer.echo(json.dumps({"machine": machine, "engine": asdict(card), **asdict(result)}))

@@ -6,7 +6,19 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from server.commands.options import HostOption, InsecureOption, PortOption, SmoothingOption, TokenFileOption
+from server.commands.options import (
+    DEFAULT_RECORDINGS,
+    HostOption,
+    InsecureOption,
+    LeapOption,
+    LeapPortOption,
+    LiveLinkOption,
+    PortOption,
+    RecordingsOption,
+    SmoothingOption,
+    TokenFileOption,
+    VmcOption,
+)
 
 
 def demo(
@@ -17,6 +29,11 @@ def demo(
     insecure: InsecureOption = False,
     token_file: TokenFileOption = None,
     smoothing: SmoothingOption = False,
+    leap: LeapOption = False,
+    leap_port: LeapPortOption = 6437,
+    vmc: VmcOption = None,
+    livelink: LiveLinkOption = None,
+    recordings: RecordingsOption = DEFAULT_RECORDINGS,
 ) -> None:
     """Start the service on rendered cameras, with the embedded weights; open the address it prints.
 
@@ -25,6 +42,8 @@ def demo(
         usthand demo
 
         usthand demo --port 8080 --views 6 --hands 1
+
+        usthand demo --leap --vmc 127.0.0.1:39540
     """
     # Imported here so that `usthand --help` need not load the engine.
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
@@ -32,10 +51,12 @@ def demo(
     from engine.factory import open_engine
     from engine.synthetic.rigs import make_rig
     from engine.synthetic.scene import HandScene
-    from server.commands.serving import run_service, settings
-    from server.commands.sources import SCENE_RATE_HZ, SCENE_SEED
+    from server.commands.serving import chosen_outputs, run_service, settings
+    from server.commands.sources import SCENE_RATE_HZ, SCENE_SEED, SCENE_UP
+    from server.recording.recordings import RecordingPlace
 
-    chosen = settings(host, port, token_file=token_file, insecure=insecure)
+    outputs = chosen_outputs(SCENE_UP, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs)
     rig = make_rig(views, SCENE_SEED)
     config = RigConfig(
         name="demo", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig)
@@ -47,4 +68,5 @@ def demo(
         rig=rig,
         open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
         open_engine=lambda: open_engine(smoothing=smoothing),
+        recordings=RecordingPlace(recordings, config),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -22,6 +22,22 @@ HostOption = Annotated[str, typer.Option("--host", help="Address to bind to; oth
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Serve other machines without a token, and any web page.")
 ]
+UpOption = Annotated[
+    str, typer.Option("--up", help="Axis of the calibration's world that is up, for clients that do not say: +x to -z.")
+]
+LeapOption = Annotated[bool, typer.Option("--leap", help="Speak Leap's WebSocket protocol too, on loopback.")]
+LeapPortOption = Annotated[int, typer.Option("--leap-port", min=0, max=65535, help="Where; 0 takes a free one.")]
+VmcOption = Annotated[
+    str | None, typer.Option("--vmc", help="HOST:PORT of a VMC performer to send hands to, such as 127.0.0.1:39540.")
+]
+LiveLinkOption = Annotated[
+    str | None,
+    typer.Option("--livelink", help="HOST:PORT of Unreal's JSON LiveLink to send hands to, such as 127.0.0.1:54321."),
+]
+RecordingsOption = Annotated[
+    Path, typer.Option("--recordings", help="Folder that recordings go to, each into one of its own.")
+]
+DEFAULT_RECORDINGS: Final = Path("recordings")
 TokenFileOption = Annotated[
     Path | None, typer.Option("--token-file", help="File with the bearer token; else USTHAND_TOKEN, if set.")
 ]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from server.commands.options import (
+    DEFAULT_RECORDINGS,
     BackendOption,
     HandModelOption,
     HostOption,
     InsecureOption,
+    LeapOption,
+    LeapPortOption,
+    LiveLinkOption,
     ModelOption,
     PortOption,
+    RecordingsOption,
     RigOption,
     SmoothingOption,
     TokenFileOption,
+    UpOption,
+    VmcOption,
 )
 
 
@@ -25,6 +32,12 @@ def serve(
     insecure: InsecureOption = False,
     token_file: TokenFileOption = None,
     smoothing: SmoothingOption = False,
+    up: UpOption = "-y",
+    leap: LeapOption = False,
+    leap_port: LeapPortOption = 6437,
+    vmc: VmcOption = None,
+    livelink: LiveLinkOption = None,
+    recordings: RecordingsOption = DEFAULT_RECORDINGS,
 ) -> None:
     """Start the service on the cameras of a rig file.
 
@@ -33,13 +46,17 @@ def serve(
         usthand serve --rig rig.yaml
 
         usthand serve --rig rig.yaml --host 0.0.0.0 --token-file token.txt
+
+        usthand serve --rig rig.yaml --up +z --leap --livelink 127.0.0.1:54321
     """
     # Imported here so that `usthand --help` need not load the engine.
     from engine.factory import open_engine
-    from server.commands.serving import run_service, settings
+    from server.commands.serving import chosen_outputs, run_service, settings
     from server.commands.sources import open_rig, open_session
+    from server.recording.recordings import RecordingPlace
 
-    chosen = settings(host, port, token_file=token_file, insecure=insecure)
+    outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs)
     config, calibrated = open_rig(rig)
     run_service(
         chosen,
@@ -47,4 +64,5 @@ def serve(
         rig=calibrated,
         open_session=lambda: open_session(config, calibrated, "live"),
         open_engine=lambda: open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing),
+        recordings=RecordingPlace(recordings, config),
     )

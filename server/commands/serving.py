@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -12,18 +12,42 @@ from rich.console import Console
 from calibration import Rig
 from engine.types import HandEngine
 from server.access import Access, read_token
+from server.datagrams import Target
+from server.dialects import UPS, read_up
+from server.outputs import Outputs
 from server.pipeline import FrameSource
+from server.recording.recordings import RecordingPlace
 from server.service import Service, ServiceSettings
 
 
-def settings(host: str, port: int, *, token_file: Path | None, insecure: bool) -> ServiceSettings:
+def settings(
+    host: str, port: int, *, token_file: Path | None, insecure: bool, outputs: Outputs | None = None
+) -> ServiceSettings:
     """Decide where to listen and who may use the service.
 
     Raises:
         AccessError: If others could reach it unprotected.
     """
     access = Access.for_bind(host, token=read_token(token_file), insecure=insecure)
-    return ServiceSettings(host, port, access)
+    return ServiceSettings(host, port, access, outputs or Outputs())
+
+
+def chosen_outputs(up: str, *, leap_port: int | None, vmc: str | None, livelink: str | None) -> Outputs:
+    """Read what else the service shall speak.
+
+    Raises:
+        ValueError: If there is no such axis.
+        AddressError: If a receiver is not named as HOST:PORT.
+    """
+    axis = read_up(up)
+    if axis is None:
+        raise ValueError(f"--up {up!r} is no axis; use one of {', '.join(UPS)}")
+    return Outputs(
+        up=axis,
+        leap_port=leap_port,
+        vmc=None if vmc is None else Target.parse(vmc, "--vmc"),
+        livelink=None if livelink is None else Target.parse(livelink, "--livelink"),
+    )
 
 
 def run_service(
@@ -33,6 +57,7 @@ def run_service(
     rig: Rig,
     open_session: Callable[[], FrameSource],
     open_engine: Callable[[], HandEngine],
+    recordings: RecordingPlace,
 ) -> None:
     """Serve until Ctrl-C."""
     logging.basicConfig(level=os.environ.get("USTHAND_LOG", "WARNING").upper(), format="%(levelname)s %(message)s")
@@ -41,9 +66,29 @@ def run_service(
 
     def announce(url: str) -> None:
         console.print(f"{title}\nViewer: [bold]{url}{suffix}[/bold]   API: {url}docs   Ctrl-C stops it.")
+        for line in _also(service, chosen.outputs):
+            console.print(line)
 
     def open_announced() -> FrameSource:
         console.print(f"Starting {len(rig)} cameras ...")
         return open_session()
 
-    Service(chosen, open_session=open_announced, open_engine=open_engine, rig=rig, announce=announce).run()
+    service = Service(
+        chosen,
+        open_session=open_announced,
+        open_engine=open_engine,
+        rig=rig,
+        announce=announce,
+        recordings=recordings,
+    )
+    service.run()
+
+
+def _also(service: Service, outputs: Outputs) -> Iterator[str]:
+    """Say what else is spoken, a line each."""
+    if service.leap_address is not None:
+        host, port = service.leap_address
+        yield f"Leap: ws://{host}:{port}/v6.json"
+    for name, target in (("VMC", outputs.vmc), ("LiveLink", outputs.livelink)):
+        if target is not None:
+            yield f"{name}: to {target.host}:{target.port} by UDP"

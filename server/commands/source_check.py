@@ -11,7 +11,7 @@ import numpy as np
 from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers import MonotonicClock, make_grabber
-from capture.rig_config import CameraConfig, FileSource, ImagesSource, OpenCVSource, SyntheticSource
+from capture.rig_config import CameraConfig, FileSource, ImagesSource, OpenCVSource, RecordingSource, SyntheticSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ def check_source(entry: CameraConfig, camera: Camera | None) -> SourceReport:
             return SourceReport(entry.id, "synthetic", size, notes=("rendered",))
         case OpenCVSource():
             return _check_device(entry.id, source)
-        case FileSource() | ImagesSource():
+        case FileSource() | ImagesSource() | RecordingSource():
             return _check_recording(entry.id, source, camera)
 
 
-def _check_recording(camera_id: str, source: FileSource | ImagesSource, camera: Camera | None) -> SourceReport:
+def _check_recording(
+    camera_id: str, source: FileSource | ImagesSource | RecordingSource, camera: Camera | None
+) -> SourceReport:
     what = f"{source.type} {source.path.name}"
     stand_in = camera or Camera(camera_id, 1, 1, np.eye(3))
     grabber = make_grabber(source, stand_in, "lossless", MonotonicClock(), scene=None)

@@ -13,6 +13,8 @@ from engine.synthetic.scene import HandScene
 SCENE_SEED = 7
 SCENE_RATE_HZ = 30.0
 SCENE_HANDS: Final = 2
+SCENE_UP = "+z"
+"""Up in the world of `engine.synthetic.rigs`."""
 
 
 def open_rig(path: Path) -> tuple[RigConfig, Rig]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from engine.types import HandPose
+from server.dialects.up import Up
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Skeleton:
         units: Units of positions, angles and covariances, in words.
         axes: Axes and origin, in words.
         joint_names: One name a joint.
-        parents: Index of each joint's parent; -1 for the root.
+        parents: Index of each joint's parent; -1 for the root, which need not come first.
+        up: Which axis of the calibration's world the dialect takes for up; None if it takes none.
     """
 
     dialect: str
@@ -30,6 +32,7 @@ class Skeleton:
     axes: str
     joint_names: tuple[str, ...]
     parents: tuple[int, ...]
+    up: Up | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,17 +43,23 @@ class DialectHand:
         joints: Positions `(J, 3)`.
         orientations_xyzw: Global rotations `(J, 4)`.
         covariance_mm2: Covariance of each position `(J, 3, 3)`, square millimetres, in the dialect's axes.
+        radii: Half the thickness of the flesh at each joint `(J,)`, in the unit of `joints`, all above 0; from the hand
+            model's mesh in the rest pose of the hand's shape.
+        tracked: Whether a view saw the joint in this frame set `(J,)`. All joints are valid; one that is not tracked
+            comes from the hand model.
         extra: What else the dialect says of a hand: maps, arrays, numbers and strings, by their key in the message.
     """
 
     joints: NDArray[np.float64]
     orientations_xyzw: NDArray[np.float64]
     covariance_mm2: NDArray[np.float64]
+    radii: NDArray[np.float64]
+    tracked: NDArray[np.bool_]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dialect(Protocol):
-    """An adapter. It keeps nothing between two calls. MANO parameters are the same in every dialect."""
+    """An adapter. It keeps nothing between two calls, and equal ones say the same. MANO parameters are left alone."""
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,10 @@ from calibration import Rig
 from engine.hand_model.model import JOINT_NAMES, PARENTS_21
 from engine.types import HandPose
 from server.dialects.base import DialectHand, Skeleton
+from server.dialects.xr_joints import canonical_radii_m, seen_joints
 
 
+@dataclass(frozen=True)
 class ManoDialect:
     """21 joints in world coordinates, as the engine gives them."""
 
@@ -28,7 +32,13 @@ class ManoDialect:
 
     def hand(self, hand: HandPose, rig: Rig) -> DialectHand:  # noqa: ARG002 - nothing to convert
         """Pass the hand on as it is."""
-        return DialectHand(hand.joints_world, hand.orientations_xyzw, hand.covariance_mm2)
+        return DialectHand(
+            joints=hand.joints_world,
+            orientations_xyzw=hand.orientations_xyzw,
+            covariance_mm2=hand.covariance_mm2,
+            radii=canonical_radii_m(hand),
+            tracked=seen_joints(hand),
+        )
 
     def points(
         self,

@@ -12,6 +12,8 @@ depth, divided by the image width; negative is nearer to the camera than the wri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +22,10 @@ from engine.hand_model.model import JOINT_NAMES, PARENTS_21
 from engine.hand_model.rotations import matrix_from_quaternion, quaternion_from_matrix
 from engine.types import HandPose
 from server.dialects.base import DialectHand, Skeleton
+from server.dialects.xr_joints import canonical_radii_m, seen_joints
 
 
+@dataclass(frozen=True)
 class MediaPipeDialect:
     """21 landmarks about the hand's centre, and their place in each picture."""
 
@@ -47,6 +51,8 @@ class MediaPipeDialect:
             joints=self.points(hand.joints_world, hand, rig),
             orientations_xyzw=quaternion_from_matrix(R @ matrix_from_quaternion(hand.orientations_xyzw)),
             covariance_mm2=R @ hand.covariance_mm2 @ R.T,
+            radii=canonical_radii_m(hand),
+            tracked=seen_joints(hand),
             extra={
                 "origin_world": hand.joints_world.mean(axis=0),
                 "image_landmarks": {

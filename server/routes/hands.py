@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Query, Response
 
-from server.dialects import Dialect
+from server.dialects import DIALECTS, Dialect, Up
 from server.encoding import encode_json
 from server.messages import hands_message, skeleton_map
 from server.parts import Running
@@ -18,19 +18,24 @@ STALE_NS: Final = 1_000_000_000
 
 router = APIRouter(tags=["hands"])
 
-DialectName = Annotated[str, Query(description="How joints are said: mano or mediapipe.")]
+DialectName = Annotated[str, Query(description=f"How joints are said: {', '.join(DIALECTS)}.")]
+UpAxis = Annotated[
+    str | None,
+    Query(description="Axis of the calibration's world that is up; for openxr, webxr, unity and unreal. %2B is +."),
+]
 
 
 @router.get("/hands/latest", response_class=Response)
 def latest_hands(
     parts: Running,
     dialect: DialectName = "mano",
+    up: UpAxis = None,
     fields: Annotated[
         str | None, Query(description="Some of joints,mano,vertices,covariance,stats; all but vertices by default.")
     ] = None,
 ) -> Response:
     """Give the newest `hands` message; hands are empty when none is seen, or when no frame set came for a second."""
-    spoken = _dialect(dialect)
+    spoken = _dialect(dialect, up, parts.up)
     try:
         chosen = parse_fields(fields)
     except StreamOptionError as error:
@@ -46,9 +51,9 @@ def latest_hands(
 
 
 @router.get("/skeleton")
-def skeleton(parts: Running, dialect: DialectName = "mano") -> dict[str, Any]:
+def skeleton(parts: Running, dialect: DialectName = "mano", up: UpAxis = None) -> dict[str, Any]:
     """Give joint names, parents, units and axes of a dialect, and the faces of the mesh."""
-    spoken = _dialect(dialect)
+    spoken = _dialect(dialect, up, parts.up)
     engine = parts.pipeline.engine
     return {
         **skeleton_map(spoken, parts.pipeline.rig),
@@ -63,8 +68,8 @@ def skeleton(parts: Running, dialect: DialectName = "mano") -> dict[str, Any]:
     }
 
 
-def _dialect(name: str) -> Dialect:
+def _dialect(name: str, up: str | None, default_up: Up) -> Dialect:
     try:
-        return dialect_named(name)
+        return dialect_named(name, up, default_up)
     except StreamOptionError as error:
         raise HTTPException(422, str(error)) from None

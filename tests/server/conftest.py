@@ -6,23 +6,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import uvicorn
+from numpy.typing import NDArray
 
 from calibration import Rig
 from capture.frames import Frame, FrameSet
-from engine.hand_model.model import HandModel, Side
+from engine.hand_model.model import HandModel, PosedHand, Side
+from engine.hand_model.rotations import quaternion_from_matrix
 from engine.synthetic.rigs import make_rig
 from engine.types import EngineCard, HandPose
 from server.access import Access
 from server.app import create_app
+from server.leap import leap_app
 from server.network import listen
+from server.outputs import Outputs
 from server.pipeline import Pipeline
+from server.port_switch import PortSwitch
 from server.solved import Solved
 from server.websocket_protocol import uvicorn_settings
 
@@ -157,25 +162,39 @@ def make_hand(rig: Rig, *, side: Side = "right", hand_id: int = 3, offset_m: flo
     translation = np.array([offset_m, 0.01, 0.02]) - shaped.rest_joints[0]
     posed = shaped.posed(pose, translation)
     root = rng.normal(0, 1, (21, 3, 3))
-    quaternions = rng.normal(0, 1, (21, 4))
-    weights = np.ones(len(rig))
+    hand = hand_of(posed, pose, translation, hand_id=hand_id, views=len(rig))
     errors_px = np.full(len(rig), 1.2)
     errors_px[-1] = np.nan
-    return HandPose(
-        id=hand_id,
-        side=side,
-        confidence=0.97,
-        joints_world=posed.joints,
+    return replace(
+        hand,
         covariance_mm2=root @ root.transpose(0, 2, 1),
-        pose=pose,
-        shape=shape,
-        translation=translation,
-        orientations_xyzw=quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True),
-        posed=posed,
-        view_confidence=np.ones((len(rig), 21)),
-        view_weight=weights,
         reprojection_px=errors_px,
         keypoints_px=np.stack([camera.project(posed.joints) for camera in rig]),
+    )
+
+
+_ROTATION_OF_JOINT = np.array([0, 13, 14, 15, 15, 1, 2, 3, 3, 4, 5, 6, 6, 10, 11, 12, 12, 7, 8, 9, 9])
+
+
+def hand_of(
+    posed: PosedHand, pose: NDArray[np.float64], translation: NDArray[np.float64], *, hand_id: int = 3, views: int = 2
+) -> HandPose:
+    """A hand that is exactly where the model is posed, seen by all views."""
+    return HandPose(
+        id=hand_id,
+        side=posed.shaped.model.side,
+        confidence=0.97,
+        joints_world=posed.joints,
+        covariance_mm2=np.tile(np.eye(3), (21, 1, 1)),
+        pose=pose,
+        shape=posed.shaped.shape,
+        translation=translation,
+        orientations_xyzw=quaternion_from_matrix(posed.rotations)[_ROTATION_OF_JOINT],
+        posed=posed,
+        view_confidence=np.ones((views, 21)),
+        view_weight=np.ones(views),
+        reprojection_px=np.ones(views),
+        keypoints_px=np.full((views, 21, 2), np.nan),
     )
 
 
@@ -189,6 +208,7 @@ class Running:
     pipeline: Pipeline
     app: Any
     port: int
+    leap_port: int
 
     @property
     def url(self) -> str:
@@ -199,20 +219,29 @@ class Running:
 
 
 @contextmanager
-def serving(session: FakeSession, engine: FakeEngine, rig: Rig, access: Access | None = None) -> Iterator[Running]:
-    """Serve in a thread, by the real web server with its real settings."""
+def serving(
+    session: FakeSession,
+    engine: FakeEngine,
+    rig: Rig,
+    access: Access | None = None,
+    outputs: Outputs | None = None,
+) -> Iterator[Running]:
+    """Serve in a thread, by the real web server with its real settings; Leap's port is there too."""
     pipeline = Pipeline(session, engine, rig)
-    app = create_app(pipeline, access, send_timeout_s=1.0)
-    listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, **uvicorn_settings(), log_level="warning", timeout_graceful_shutdown=1)
+    outputs = outputs or Outputs()
+    app = create_app(pipeline, access, up=outputs.up, senders=outputs.open_senders(), send_timeout_s=1.0)
+    leap = leap_app(app.state.parts.broadcaster, Access(), up=outputs.up, send_timeout_s=1.0)
+    listeners = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
+    port, leap_port = (listener.getsockname()[1] for listener in listeners)
+    both = PortSwitch(app, {leap_port: leap})
+    config = uvicorn.Config(both, **uvicorn_settings(), log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    port = listener.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listeners}, daemon=True)
     pipeline.start()
     thread.start()
     eventually(lambda: server.started)
     try:
-        yield Running(rig, session, engine, pipeline, app, port)
+        yield Running(rig, session, engine, pipeline, app, port, leap_port)
     finally:
         server.should_exit = True
         thread.join(WAIT_S)
@@ -223,6 +252,11 @@ def serving(session: FakeSession, engine: FakeEngine, rig: Rig, access: Access |
 @pytest.fixture(name="eventually")
 def _eventually() -> Callable[[Callable[[], bool]], None]:
     return eventually
+
+
+@pytest.fixture(name="hand_of")
+def _hand_of() -> Callable[..., HandPose]:
+    return hand_of
 
 
 @pytest.fixture(name="serving")

@@ -17,12 +17,13 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from calibration.files import save_calibration
 from engine.errors import EngineError
 from server import cli
 
-COMMANDS = ("demo", "serve", "run", "synth", "rig", "doctor", "bench", "hand-model")
+COMMANDS = ("demo", "serve", "run", "record", "replay", "synth", "rig", "doctor", "bench", "export", "hand-model")
 
 
 @dataclass
@@ -121,6 +122,19 @@ def edit(rig_file, old, new):
     rig_file.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def test_receivers_axes_and_ports_of_other_protocols_that_are_none(rig_file, usthand):
+    assert_one_clear_line(usthand("demo", "--vmc", "nowhere"), "--vmc", "'nowhere'", "HOST:PORT")
+    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--up", "north"), "--up", "'north'", "+z")
+    unknown = usthand("serve", "--rig", rig_file, "--port", "0", "--livelink", "no.such.host.invalid:54321")
+    assert_one_clear_line(unknown, "--livelink no.such.host.invalid:54321")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = usthand("demo", "--port", "0", "--leap", "--leap-port", port)
+    assert_one_clear_line(answer, f"port {port}", "in use", "--leap-port")
+
+
 def test_a_missing_source(rig_file, usthand):
     edit(rig_file, "path: cam1", "path: gone")
     run_line(rig_file, usthand, "cam1", "gone")
@@ -207,7 +221,10 @@ def is_running(pid):
 
 def test_demo_serves_and_ctrl_c_ends_it_with_all_its_processes():
     process = subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "demo", "--port", "0", "--views", "2", "--hands", "1"],
+        [
+            *(sys.executable, "-m", "server.cli", "demo", "--port", "0", "--views", "2", "--hands", "1"),
+            *("--leap", "--leap-port", "0", "--livelink", ":54321"),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -219,6 +236,11 @@ def test_demo_serves_and_ctrl_c_ends_it_with_all_its_processes():
             match = re.search(r"Viewer: (http://\S+)", line)
             url = match and match[1]
         assert httpx.get(f"{url}healthz").json() == {"status": "ok"}
+        assert httpx.get(f"{url}api/v1/skeleton?dialect=unity").json()["up"] == "+z"
+        leap = re.search(r"Leap: (ws://127\.0\.0\.1:\d+/v6\.json)", process.stderr.readline())
+        with connect(leap[1]) as client:
+            assert json.loads(client.recv(5))["version"] == 6
+        assert "LiveLink: to 127.0.0.1:54321" in process.stderr.readline()
         children = children_of(process.pid)
         assert children
         start_s = time.monotonic()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -10,12 +12,47 @@ from server.dialects.mediapipe import image_landmarks
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_every_dialect_moves_a_hand_rigidly_and_its_points_along(dialect, rig, hands):
+def test_every_dialect_says_each_joint_once_and_all_about_it(dialect, rig, hands):
     said = dialect.hand(hands[0], rig)
     skeleton = dialect.skeleton(rig)
     assert skeleton.dialect == dialect.name
-    assert len(skeleton.joint_names) == len(skeleton.parents) == len(said.joints)
-    assert all(parent < joint for joint, parent in enumerate(skeleton.parents))
+    count = len(skeleton.joint_names)
+    assert len(set(skeleton.joint_names)) == len(skeleton.parents) == len(said.joints) == count
+    assert said.orientations_xyzw.shape == (count, 4)
+    assert said.covariance_mm2.shape == (count, 3, 3)
+    assert said.radii.shape == said.tracked.shape == (count,)
+    assert (said.radii > 0).all()
+    # Every joint leads to the one root, the wrist.
+    root = skeleton.parents.index(-1)
+    assert "wrist" in skeleton.joint_names[root].lower()
+    for joint in range(count):
+        steps = 0
+        while skeleton.parents[joint] >= 0:
+            joint, steps = skeleton.parents[joint], steps + 1
+            assert steps < 6
+        assert joint == root
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_joint_that_no_view_saw_is_not_tracked(dialect, rig, hands):
+    hand = hands[0]
+    names = dialect.skeleton(rig).joint_names
+    confidence = hand.view_confidence.copy()
+    confidence[:, 7] = 0.02
+    confidence[0, 8] = 0.0
+    seen, unseen = (
+        dialect.hand(replace(hand, view_confidence=each), rig).tracked for each in (np.ones((3, 21)), confidence)
+    )
+    lost = [
+        name.lower().replace("-", "_") for name, was, now in zip(names, seen, unseen, strict=True) if was and not now
+    ]
+    assert len(lost) == 1
+    assert lost[0] in ("index3", "index_distal", "index_finger_phalanx_distal", "indexdistal")
+
+
+@pytest.mark.parametrize("dialect", [DIALECTS["mano"], DIALECTS["mediapipe"]], ids=lambda dialect: dialect.name)
+def test_canonical_dialects_move_a_hand_rigidly_and_its_points_along(dialect, rig, hands):
+    said = dialect.hand(hands[0], rig)
     before, after = (np.linalg.norm(j[:, None] - j[None], axis=2) for j in (hands[0].joints_world, said.joints))
     assert_allclose(after, before, atol=1e-12)
     assert_allclose(dialect.points(hands[0].joints_world, hands[0], rig), said.joints, atol=1e-12)

@@ -45,7 +45,7 @@ def assert_same(from_json, from_msgpack, key=""):
 def test_the_message_is_the_one_of_the_interface(solved, rig):
     message = json.loads(encode_json(build(solved, sent_ns=7)))
     assert list(message) == [
-        "type", "v", "seq", "frame_set", "stamps_ns", "calibration_id", "model_id", "hands",
+        "type", "v", "seq", "frame_set", "stamps_ns", "predicted_ms", "calibration_id", "model_id", "hands",
     ]  # fmt: skip
     assert (message["type"], message["v"], message["seq"]) == ("hands", 1, 412)
     assert message["frame_set"] == {"id": 0, "skew_ms": 1.25, "views": list(rig.camera_ids)}
@@ -98,7 +98,7 @@ def test_no_hand_is_an_empty_list(solved):
 @pytest.mark.parametrize(
     ("field", "keys"),
     [
-        ("joints", {"joints", "orientations"}),
+        ("joints", {"joints", "orientations", "radii", "tracked"}),
         ("mano", {"mano"}),
         ("vertices", {"vertices"}),
         ("covariance", {"covariance_mm2"}),
@@ -113,7 +113,7 @@ def test_a_field_brings_its_keys_and_no_others(solved, field, keys):
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_the_sent_stamp_is_spliced_in(solved, encoding):
     decode = json.loads if encoding == "json" else msgpack.unpackb
-    encoded = Outgoing(solved, "fake-1").encoded(encoding, DIALECTS["mano"], DEFAULT_FIELDS)
+    encoded = Outgoing(solved, "fake-1", {}).encoded(encoding, DIALECTS["mano"], DEFAULT_FIELDS)
     first, second = decode(encoded.sent(123)), decode(encoded.sent(2**63))
     assert first["stamps_ns"].pop("sent") == 123
     assert second["stamps_ns"].pop("sent") == 2**63
@@ -121,7 +121,7 @@ def test_the_sent_stamp_is_spliced_in(solved, encoding):
 
 
 def test_an_encoding_is_made_once_however_many_ask(solved, hands, monkeypatch):
-    outgoing = Outgoing(solved, "fake-1")
+    outgoing = Outgoing(solved, "fake-1", {})
     calls = []
     original = OpenMessage.of.__func__
     monkeypatch.setattr(OpenMessage, "of", classmethod(lambda cls, *a: calls.append(a) or original(cls, *a)))
@@ -136,7 +136,7 @@ def test_the_mesh_is_skinned_once_for_all_encodings(solved, monkeypatch):
     posed = type(solved.hands[0].posed)
     original = posed.vertices
     monkeypatch.setattr(posed, "vertices", lambda hand: skinned.append(hand) or original(hand))
-    outgoing = Outgoing(solved, "fake-1")
+    outgoing = Outgoing(solved, "fake-1", {})
     for encoding in ("json", "msgpack"):
         for dialect in DIALECTS.values():
             outgoing.encoded(encoding, dialect, EVERYTHING)

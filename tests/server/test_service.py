@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import threading
 
 import pytest
 
 from server.access import Access
+from server.datagrams import Target
 from server.network import AddressError, listen, url_of
+from server.outputs import Outputs
 from server.service import Service, ServiceSettings
 
 
-def service(port, rig, session, engine, announce=print):
-    settings = ServiceSettings("127.0.0.1", port, Access())
+def service(port, rig, session, engine, announce=print, *, access=None, outputs=None):
+    settings = ServiceSettings("127.0.0.1", port, access or Access(), outputs or Outputs())
     return Service(settings, open_session=lambda: session, open_engine=lambda: engine, rig=rig, announce=announce)
 
 
@@ -50,6 +54,60 @@ def test_it_announces_when_it_answers_and_ends_on_a_signal(rig, session, engine,
     assert told[0].startswith("http://127.0.0.1:")
     assert session.stopped
     assert engine.closed
+
+
+def test_leaps_port_in_use_is_one_clear_line_before_anything_starts(rig, session, engine):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressError, match=f"port {port} on 127.0.0.1 is in use; .*--leap-port"):
+            service(0, rig, session, engine, outputs=Outputs(leap_port=port)).run()
+    assert not session.started
+
+
+def test_a_receiver_that_is_not_known_is_one_clear_line_before_anything_starts(rig, session, engine):
+    outputs = Outputs(vmc=Target("no.such.host.invalid", 39540))
+    with pytest.raises(AddressError, match=r"--vmc no\.such\.host\.invalid:39540"):
+        service(0, rig, session, engine, outputs=outputs).run()
+    assert not session.started
+
+
+def test_everything_else_that_is_spoken_starts_and_ends_with_the_service(rig, session, engine):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        told = []
+
+        def receive():
+            told.append(receiver.recv(65536))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def announce(url):
+            told.append(running.leap_address)
+            # The event loop must go on meanwhile.
+            threading.Thread(target=receive, daemon=True).start()
+
+        outputs = Outputs(leap_port=0, livelink=Target(*receiver.getsockname()))
+        # A token is for the service; Leap's clients cannot show one, and stay on this machine.
+        running = service(0, rig, session, engine, announce, access=Access("secret"), outputs=outputs)
+        running.run()
+    assert told[0][0] == "127.0.0.1"
+    assert b"usthand_" in told[1]
+    with socket.socket() as again:
+        again.bind(told[0])
+    assert session.stopped
+
+
+def test_leap_listens_for_others_only_where_the_service_is_open_anyway(rig, session, engine):
+    hosts = {}
+    for guarded in (True, False):
+        settings = ServiceSettings("0.0.0.0", 0, Access(None, guard_browser=guarded), Outputs(leap_port=0))  # noqa: S104
+        running = Service(settings, open_session=lambda: session, open_engine=lambda: engine, rig=rig, announce=print)
+        running.startup()
+        hosts[guarded] = running.leap_address[0]
+        running.shutdown()
+    assert hosts == {True: "127.0.0.1", False: "0.0.0.0"}  # noqa: S104
 
 
 def test_a_failing_step_of_the_shutdown_does_not_keep_the_next(rig, session, engine, monkeypatch, caplog):

@@ -25,6 +25,7 @@ from engine.network.export import EXPORT_STEPS, ExportReport  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
 from engine.network.weights import save_weights, weights_digest  # noqa: E402
 from server import cli  # noqa: E402
+from server.bench import network_stages  # noqa: E402
 
 LITE = replace(preset("lite"), input_px=64)
 
@@ -195,3 +196,6 @@ def test_an_exported_file_runs(usthand: Callable[..., Answer], tmp_path: Path) -
         assert runtime.card.network == "lite"
         answers.append(runtime.run(trial_inputs(runtime.card, 1, 3)))
     np.testing.assert_allclose(answers[0].joints, answers[1].joints, atol=1e-5)
+    stages = {stage.name: stage for stage in network_stages(out, views=3)}
+    assert {"network: backbone", "network: flow", "network: transformer", "network: mano_head"} <= set(stages)
+    assert all(0 < stage.p50_ms <= stage.p95_ms <= stage.p99_ms for stage in stages.values())
