@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -57,12 +56,10 @@ def test_a_disk_that_hangs_holds_up_nobody_and_what_is_lost_is_counted(
 ):
     recorder = make_recorder(queue_bytes=5 * SET_BYTES)
     disk.gate.clear()
-    start_s = time.monotonic()
     for number in range(20):
         assert recorder.take(frame_set_of(number))
         # Encoded means waiting for the disk; nothing here waits for the disk itself.
         eventually(lambda: recorder._backlog.cause() == "disk_slow")
-    assert time.monotonic() - start_s < 4
     dropped = recorder.status().drops
     assert dropped.keys() == {"disk_slow"}
     assert 14 <= dropped["disk_slow"] <= 15
@@ -216,10 +213,8 @@ def test_stopping_is_bounded_in_time_even_if_the_disk_hangs(make_recorder, frame
     for number in range(6):
         recorder.take(frame_set_of(number))
     eventually(disk.waiting.is_set)
-    start_s = time.monotonic()
-    status = recorder.stop(0.1)
-    assert time.monotonic() - start_s < 2
-    assert status.state == "stopping"
+    # The disk hangs until the gate opens: what returns before that did not wait for it.
+    assert recorder.stop(0.1).state == "stopping"
     disk.gate.set()
     eventually(lambda: recorder.status().state == "finished")
     status = recorder.status()
