@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,6 +23,7 @@ MODELS: dict[str, LandmarkSize | Literal["auto"]] = {
 }
 
 _EXPORTED = ".onnx"
+_LOG = logging.getLogger(__name__)
 
 
 def open_engine(
@@ -81,6 +83,8 @@ def _open_network(
     if not path.is_file():
         raise EngineError(f"{path}: there is no such file; make one with `usthand export`, or use --model detector")
     runtime = open_runtime(path, backend, hand_model=hand_model)
+    if runtime.card.notes:
+        _LOG.warning("%s: %s", path, runtime.card.notes)
     try:
         return NetworkEngine(runtime, hand_model, TrackerConfig(roster=roster, smoothing=smoothing))
     except EngineError:

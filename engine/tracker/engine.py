@@ -112,7 +112,7 @@ class NetworkEngine:
             hand_model=self._sides["right"].model.name,
             description=(
                 f"UST-Hand {card.network} network: {card.input_px} px crops, {card.hypotheses} hypotheses a view, "
-                f"memory of {card.past} frames; MediaPipe finds new hands"
+                f"memory of {card.past} frames; MediaPipe finds new hands" + (f". {card.notes}" if card.notes else "")
             ),
         )
 

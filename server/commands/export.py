@@ -24,7 +24,7 @@ def export(
         str | None, typer.Option("--network", help="lite or resnet34; with --weights, theirs by default.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="What `usthand train` wrote; without it, random weights.")
+        Path | None, typer.Option("--weights", help="A checkpoint that training wrote; without it, random weights.")
     ] = None,
     hand_model: HandModelOption = None,
     input_px: Annotated[
@@ -40,9 +40,9 @@ def export(
 
     For example:
 
-        usthand export --network lite --weights lite.pt --out lite.onnx
+        usthand export --network lite --out random.onnx
 
-        usthand export --network resnet34 --out random.onnx
+        usthand export --network lite --weights lite.pt --out lite.onnx
     """
     _require_packages()
     # Imported here so that `usthand --help` need not load torch.

@@ -8,7 +8,12 @@ from typing import Annotated, Final
 import typer
 
 RigOption = Annotated[Path, typer.Option("--rig", help="The rig file: cameras and their calibration.")]
-ModelOption = Annotated[str, typer.Option("--model", help="The engine's model; `detector` is the embedded default.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", help="detector (default), detector-full, detector-lite, or a file that `usthand export` wrote."
+    ),
+]
 BackendOption = Annotated[
     str, typer.Option("--backend", help="What executes the model: auto, onnxruntime, tensorrt or torch.")
 ]

@@ -41,7 +41,7 @@ def record(
     hand_model: HandModelOption = None,
     smoothing: SmoothingOption = False,
 ) -> None:
-    """Record a rig: pictures, frame sets, poses and calibration in one MCAP file, until Ctrl-C.
+    """Record a rig into a folder, until Ctrl-C: pictures, frame sets, poses and calibration, and a rig file.
 
     The folder is a rig like any other: `usthand replay DIR`, `usthand run --rig DIR/rig.yaml`.
 
