@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ Features: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 STRIDES = (4, 8, 16, 32)
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A convolutional trunk.
 
     Args:
@@ -47,9 +48,9 @@ class Backbone(nn.Module):
             )
         return self.features(self.normalise(images))
 
+    @abstractmethod
     def features(self, images: Tensor) -> Features:
         """Turn normalised pictures `(N, 3, S, S)` into maps; each trunk has its own."""
-        raise NotImplementedError
 
 
 class StagedBackbone(Backbone):
