@@ -77,7 +77,7 @@ class AprilGrid:
         """Top left of each tag `(T, 2)`, in the order of their numbers."""
         cells = grid(self.columns, self.rows)
         cells[:, 1] = self.rows - 1 - cells[:, 1]
-        top_left: NDArray[np.float64] = cells * (self.tag_m + self.gap_m) + self.gap_m
+        top_left: NDArray[np.float64] = cells.astype(np.float64) * (self.tag_m + self.gap_m) + self.gap_m
         return top_left
 
     @property

@@ -66,8 +66,7 @@ class Charuco:
     @property
     def corners_m(self) -> NDArray[np.float64]:
         """The inner corners `(P, 2)`."""
-        corners: NDArray[np.float64] = (grid(self.columns - 1, self.rows - 1) + 1) * self.square_m
-        return corners
+        return np.asarray((grid(self.columns - 1, self.rows - 1) + 1) * self.square_m, dtype=np.float64)
 
     @property
     def edges(self) -> NDArray[np.int64]:

@@ -59,8 +59,7 @@ class Checkerboard:
     @property
     def corners_m(self) -> NDArray[np.float64]:
         """The inner corners `(P, 2)`."""
-        corners: NDArray[np.float64] = (grid(self.columns - 1, self.rows - 1) + 1) * self.square_m
-        return corners
+        return np.asarray((grid(self.columns - 1, self.rows - 1) + 1) * self.square_m, dtype=np.float64)
 
     @property
     def edges(self) -> NDArray[np.int64]:
@@ -71,5 +70,4 @@ class Checkerboard:
         """Return the black rectangles `(R, 4)`: left, top, right, bottom."""
         cells = grid(self.columns, self.rows)
         black = cells[cells.sum(axis=1) % 2 == 0]
-        squares: NDArray[np.float64] = np.hstack([black, black + 1]) * self.square_m
-        return squares
+        return np.asarray(np.hstack([black, black + 1]) * self.square_m, dtype=np.float64)

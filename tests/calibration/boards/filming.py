@@ -23,11 +23,11 @@ class BoardFilm:
     Args:
         board: The board.
         camera: The camera; its place in the world counts.
-        px_per_m: Resolution of the drawn board.
+        px_per_m: Resolution of the drawn board; best is that of the samples, so that each sees one point of it.
         samples: Rays a pixel, along each axis.
     """
 
-    def __init__(self, board: Board, camera: Camera, px_per_m: float = 4000.0, samples: int = 2) -> None:
+    def __init__(self, board: Board, camera: Camera, px_per_m: float = 2200.0, samples: int = 2) -> None:
         self._board = board
         self._camera = camera
         self._px_per_m = px_per_m
