@@ -12,6 +12,7 @@ import typer
 from capture.errors import CaptureError
 from engine.errors import EngineError
 from server.commands.bench import bench
+from server.commands.calibrate import app as calibrate_app
 from server.commands.demo import demo
 from server.commands.doctor import doctor
 from server.commands.export import export
@@ -51,6 +52,7 @@ def usthand(
 for command in (demo, serve, run, record, replay, synth, doctor, bench, export):
     app.command()(command)
 app.add_typer(rig_app, name="rig")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(hand_model_app, name="hand-model")
 
 

@@ -30,6 +30,8 @@ _FAMILIES: Final = {
     "DICT_APRILTAG_36h11": "DICT_APRILTAG_36h11",
 }
 _FEWEST_MARKERS = 3
+_SURELY = 6
+"""So many different markers of one family are no accident: the search ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,14 @@ def explain_absence(board: Board, images: Iterable[NDArray[np.uint8]]) -> str:
         What was seen and which spec to use; empty if nothing was.
     """
     greys = [np.asarray(i if i.ndim == 2 else cv2.cvtColor(i, cv2.COLOR_BGR2GRAY), dtype=np.uint8) for i in images]
-    sight = max((s for grey in greys for s in _sights(grey)), key=lambda s: len(s.ids), default=None)
-    if sight is not None and len(sight.ids) >= _FEWEST_MARKERS:
-        return _said(board, sight)
+    best: _Sight | None = None
+    for sight in (s for grey in greys for s in _sights(grey)):
+        if best is None or len(sight.ids) > len(best.ids):
+            best = sight
+        if len(best.ids) >= _SURELY:
+            break
+    if best is not None and len(best.ids) >= _FEWEST_MARKERS:
+        return _said(board, best)
     if isinstance(board.pattern, Checkerboard):
         return _checkerboard_hint(board.pattern, greys)
     return ""
