@@ -220,7 +220,9 @@ class _Problem:
         told = np.isfinite(belief.sigma) & (belief.sigma > 0)
         weight[told] = (self._noise / belief.sigma[told]) ** 2
         off = lens - belief.mean
-        cost, gradient, hessian = float(weight @ off**2) / 2, weight * off, np.diag(weight)
+        cost = float(weight @ off**2) / 2
+        gradient: NDArray[np.float64] = weight * off
+        hessian = np.asarray(np.diag(weight), dtype=np.float64)
         if np.isfinite(belief.aspect_sigma):
             # fx / fy - 1 = 0, to first order in the difference.
             row = np.zeros(lens.size)

@@ -28,6 +28,7 @@ USABLE_MM: Final = 3.0
 COVERAGE_GRID: Final = (8, 6)
 _COVERED: Final = 0.4
 _SURE_PX: Final = 2.0
+_PUNCTUAL_S: Final = 0.01
 _PLACE_NAMES: Final = ("turn x", "turn y", "turn z", "x", "y", "z")
 
 
@@ -145,7 +146,7 @@ def _neighbours_mm(
     for key, pairs in rows.items():
         A = np.vstack(pairs)
         if len(pairs) >= 2 and np.isfinite(A).all():
-            points[key] = np.linalg.lstsq(A[:, :3], -A[:, 3], rcond=None)[0]
+            points[key] = np.asarray(np.linalg.lstsq(A[:, :3], -A[:, 3], rcond=None)[0], dtype=np.float64)
     true_m = np.linalg.norm(points_board[edges[:, 0]] - points_board[edges[:, 1]], axis=1)
     away = [
         np.linalg.norm(points[instant, one] - points[instant, other]) - length
@@ -199,7 +200,11 @@ def weakest_numbers(
 
 
 def judge(
-    held_out: HeldOut, cameras: Sequence[Camera], views: Sequence[BoardView], weakest: Mapping[str, WeakNumber]
+    held_out: HeldOut,
+    cameras: Sequence[Camera],
+    views: Sequence[BoardView],
+    weakest: Mapping[str, WeakNumber],
+    late_s: Mapping[str, float],
 ) -> Judgement:
     """Say how good a calibration is, and what would make it better.
 
@@ -208,6 +213,7 @@ def judge(
         cameras: The calibration.
         views: What it was solved from.
         weakest: As `weakest_numbers` has it.
+        late_s: How much later than its timestamps each camera takes its pictures.
     """
     by_camera = {camera.id: held_out.camera_rms_px(camera.id) for camera in cameras}
     known = {i: px for i, px in by_camera.items() if np.isfinite(px)}
@@ -219,8 +225,8 @@ def judge(
         grave.append("no sight was held out, so that nothing is known of its accuracy: film more, or set --hold-out")
     elif px > USABLE_PX:
         grave.append(
-            f"held-out corners are {px:.2f} px off (rms), more than {USABLE_PX:g}: move the board slower, check that the "
-            f"cameras are synchronised and that {weakest_camera} did not move"
+            f"held-out corners are {px:.2f} px off (rms), more than {USABLE_PX:g}: move the board slower, check that "
+            f"the cameras are synchronised and that {weakest_camera} did not move"
         )
     elif px > GOOD_PX:
         reasons.append(
@@ -231,6 +237,13 @@ def judge(
         grave.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board and correct its spec")
     elif np.isfinite(mm) and mm > GOOD_MM:
         reasons.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board again")
+    for camera_id, late in late_s.items():
+        if abs(late) > _PUNCTUAL_S:
+            reasons.append(
+                f"{camera_id} takes its pictures {abs(1e3 * late):.0f} ms {'later' if late > 0 else 'earlier'} than "
+                f"its timestamps say, against {cameras[0].id}: the calibration allows for it, tracking hands does not; "
+                "correct the timestamps or trigger the cameras"
+            )
     for camera in cameras:
         share = float((coverage(camera, views) > 0).mean())
         if share < _COVERED:
@@ -241,8 +254,8 @@ def judge(
     for camera_id, number in weakest.items():
         if number.effect_px > _SURE_PX:
             reasons.append(
-                f"{camera_id}'s {number.name} is known to {number.effect_px:.1f} px only: tilt the board more, and hold "
-                "it nearer and farther from this camera"
+                f"{camera_id}'s {number.name} is known to {number.effect_px:.1f} px only: tilt the board more, and "
+                "hold it nearer and farther from this camera"
             )
     verdict: Verdict = "bad" if grave else "usable" if reasons else "good"
     return Judgement(verdict, tuple(grave + reasons), weakest_camera, dict(weakest))

@@ -133,7 +133,7 @@ def _unreached(
         best = max(shared, key=lambda i: shared[i], default=None)
         said = f"most, {shared[best]}, with {best}" if best is not None else "none"
         reasons[camera.id] = [
-            f"it shares too few instants of the board with the other cameras ({said}; {_FEW_SHARED} at least): hold the "
-            "board where this camera and another one see it at once"
+            f"it shares too few instants of the board with the other cameras ({said}; {_FEW_SHARED} at least): hold "
+            "the board where this camera and another one see it at once"
         ]
     return reasons

@@ -168,10 +168,10 @@ def solve_rig(sights: Sights, wishes: Wishes, lenses: Sequence[Camera] | None = 
         final.bundle.T_world_board,
         judged.bundle.cameras,
         judged_by,
-        judge(judged_by, cameras, [view.as_taken() for view in sights.views], weakest),
+        judge(judged_by, cameras, [view.as_taken() for view in sights.views], weakest, timing.late_s),
         timing,
         found,
-        tuple([*kept, *everything]),
+        (*kept, *everything),
         len(sights.views) - len(usable),
         outliers + more,
     )

@@ -40,11 +40,10 @@ def place_world(
             raise CalibrationError(
                 {"": [f"the board was not solved at frame set {instant}; name one that it was well seen in"]}
             )
-        T_old_new = T_world_board[instant]
-        if world == "floor":
-            T_old_new = T_old_new @ np.linalg.inv(_T_FLOOR_BOARD)
+        T_board_new = np.linalg.inv(_T_FLOOR_BOARD) if world == "floor" else np.eye(4)
+        T_old_new = np.asarray(T_world_board[instant] @ T_board_new, dtype=np.float64)
     elif world in ids:
-        T_old_new = np.linalg.inv(cameras[ids.index(world)].T_camera_world)
+        T_old_new = np.asarray(np.linalg.inv(cameras[ids.index(world)].T_camera_world), dtype=np.float64)
     else:
         raise CalibrationError(
             {"": [f"world {world!r} is not known; use board, floor, first-camera or one of {', '.join(ids)}"]}

@@ -123,8 +123,8 @@ def summary_lines(content: Mapping[str, Any]) -> list[str]:
     lines = [
         f"verdict: {content['verdict']}",
         f"held-out corners: {_said(held['rms_px'], 'px')} rms over {held['sights']} sights",
-        f"distances between neighbouring corners: {_said(held['neighbour_median_mm'], 'mm', '+')} in the median, a single "
-        f"one {_said(held['neighbour_spread_mm'], 'mm')}",
+        f"distances between neighbouring corners: {_said(held['neighbour_median_mm'], 'mm', '+')} in the median, "
+        f"a single one {_said(held['neighbour_spread_mm'], 'mm')}",
         f"weakest camera: {content['weakest_camera']}",
     ]
     return lines + [f"- {reason}" for reason in content["reasons"]]
@@ -137,8 +137,8 @@ def _page(content: Mapping[str, Any]) -> str:
     lines += [
         f"- board `{content['board']}`, world: {content['world']}, calibration `{content['calibration_id']}`",
         f"- {frame_sets['read']} frame sets read, {frame_sets['with_board']} with the board, "
-        f"{frame_sets['solved_from']} solved from; left out: {content['left_out']['sights_too_fast']} sights that moved "
-        f"too fast, {content['left_out']['outlier_corners']} outlying corners",
+        f"{frame_sets['solved_from']} solved from; left out: {content['left_out']['sights_too_fast']} sights that "
+        f"moved too fast, {content['left_out']['outlier_corners']} outlying corners",
         f"- pictures are taken {_said(content['timing']['jitter_ms'], 'ms')} (one standard deviation) off the times "
         "below",
         "",
