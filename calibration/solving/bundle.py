@@ -160,7 +160,7 @@ def _step(normal: _Normal, damping: float) -> tuple[NDArray[np.float64], NDArray
     # What is held has empty rows: a one on the diagonal keeps it still.
     held = np.flatnonzero(np.diag(normal.H) == 0)
     H[held, held] = 1.0
-    step = np.linalg.solve(H, -g)
+    step = np.asarray(np.linalg.solve(H, -g), dtype=np.float64)
     boards = np.empty_like(normal.g_board)
     for row, across in enumerate(normal.across):
         pull = normal.g_board[row] + sum((W.T @ step[normal.own[one]] for one, W in across.items()), np.zeros(6))
@@ -230,8 +230,8 @@ class _Problem:
             pull = (self._noise / belief.aspect_sigma) ** 2
             aspect = lens[0] / lens[1] - 1.0
             cost += pull * aspect**2 / 2
-            gradient = gradient + pull * aspect * row
-            hessian = hessian + pull * np.outer(row, row)
+            gradient += pull * aspect * row
+            hessian += pull * np.outer(row, row)
         return cost, gradient, hessian
 
     def linearise(self, state: Bundle) -> _Normal:
