@@ -30,14 +30,14 @@ def small_rig(views: int) -> Rig:
     return Rig(tuple(cameras), "small")
 
 
-def board_path(board: Board, rig: Rig, frames: float, seed: int = 5) -> list[NDArray[np.float64]]:
+def board_path(board: Board, rig: Rig, frames: int, seed: int = 5, start: float = 0.0) -> list[NDArray[np.float64]]:
     """Move a board smoothly before the cameras, near and far, tilted all ways: `T_world_board` of each frame."""
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 6)
     middle = np.append(np.array(board.pattern.size_m) / 2, 0.0)
     # Half-way between the first camera and the last.
     turn_to_middle = np.radians(28.0) * (len(rig) - 1) / 2
     poses = []
-    for time in np.arange(frames):
+    for time in start + np.arange(frames):
         waves = np.sin(phases + time * np.array([0.41, 0.53, 0.37, 0.29, 0.47, 0.61]))
         R = cv2.Rodrigues(np.array([0.55, 0.45, 0.5]) * waves[:3])[0]
         R = cv2.Rodrigues(np.array([0.0, turn_to_middle, 0.0]))[0] @ R
