@@ -13,6 +13,7 @@ import numpy as np
 
 from calibration import Rig
 from calibration.boards import Board
+from calibration.observations import BoardView
 from calibration.overview import baselines_m
 from calibration.solving.judging import coverage
 from calibration.solving.solve import Solved
@@ -76,6 +77,7 @@ def report_content(findings: Findings) -> dict[str, Any]:
 
 def _camera(findings: Findings, camera_id: str) -> dict[str, Any]:
     solved, footage = findings.solved, findings.footage
+    seen = _seen(footage, camera_id)
     camera = findings.rig.camera(camera_id)
     edges = [sight.edge_px for sight in footage.sights if sight.camera_id == camera_id]
     lens = solved.lenses.get(camera_id)
@@ -84,7 +86,7 @@ def _camera(findings: Findings, camera_id: str) -> dict[str, Any]:
         "id": camera_id,
         "sights": len(edges),
         "refused": dict(footage.refused[camera_id]),
-        "coverage": _number(float((coverage(camera, solved.views) > 0).mean())),
+        "coverage": _number(float((coverage(camera, seen) > 0).mean())),
         "edge_px": _number(float(np.median(edges)) if edges else math.nan),
         "held_out_rms_px": _number(solved.held_out.camera_rms_px(camera_id)),
         "late_ms": _number(1e3 * solved.timing.late_s[camera_id]),
@@ -97,6 +99,15 @@ def _camera(findings: Findings, camera_id: str) -> dict[str, Any]:
     }
 
 
+def _seen(footage: Footage, camera_id: str) -> list[BoardView]:
+    """Return a camera's sights as its pictures have them."""
+    return [
+        BoardView(s.camera_id, s.instant, s.corner_ids, s.corners_px)
+        for s in footage.sights
+        if s.camera_id == camera_id
+    ]
+
+
 def write_report(findings: Findings, folder: Path) -> None:
     """Write the report; files of an earlier one are replaced.
 
@@ -107,8 +118,8 @@ def write_report(findings: Findings, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = report_content(findings)
     for camera in findings.rig:
-        views = [view for view in findings.solved.views if view.camera_id == camera.id]
-        write_png(folder / f"coverage-{camera.id}.png", coverage_picture(camera, views))
+        seen = _seen(findings.footage, camera.id)
+        write_png(folder / f"coverage-{camera.id}.png", coverage_picture(camera, seen))
         held_out = findings.solved.held_out
         write_png(
             folder / f"residuals-{camera.id}.png", residual_picture(camera, held_out.views, held_out.residuals_px)
