@@ -142,7 +142,7 @@ def run_network(network: UstHandNetwork, batch: Batch, generator: torch.Generato
     hands, frames, views = batch.view_mask.shape
     noise = torch.randn((hands, frames, views, network.config.hypotheses, 21, 2), generator=generator)
     outputs: SequenceOutputs = network.forward_sequence(
-        batch.crops, batch.projections, batch.view_mask, noise.to(batch.crops.device)
+        batch.crops, batch.projections, batch.view_mask, noise.to(batch.crops.device), batch.levels
     )
     return outputs
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.network.backbones.base import Features
 from engine.tracker.aim import NO_CAMERA
 from training.truth import Truth
 
@@ -105,6 +106,8 @@ class Batch:
         view_mask: `(B, T, V)`.
         labels: `(B, T, V, 21, 2)`.
         label_confidence: `(B, T, V, 21)`.
+        levels: F1 to F4 of a fixed trunk for these crops, each `(B T V, C, S / stride, S / stride)`, where they were
+            computed before; None where the trunk has yet to look.
     """
 
     crops: Tensor
@@ -112,10 +115,15 @@ class Batch:
     view_mask: Tensor
     labels: Tensor
     label_confidence: Tensor
+    levels: Features | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name).to(device) for field in fields(Window)}
+        if self.levels is None:
+            return Batch(**tensors)
+        first, second, third, fourth = self.levels
+        return Batch(**tensors, levels=(first.to(device), second.to(device), third.to(device), fourth.to(device)))
 
 
 def collate(windows: Sequence[Window]) -> Batch:

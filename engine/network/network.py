@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from engine.hand_model.model import HandModel
 from engine.network.backbones import build_backbone
+from engine.network.backbones.base import Features
 from engine.network.backbones.decoder import Decoder
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import FeatureInteraction
@@ -164,8 +165,14 @@ class UstHandNetwork(nn.Module):
         """
         return self._see(crops, projections, view_mask, noise, state, state_valid).frames
 
-    def forward_sequence(self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor) -> SequenceOutputs:
-        """See T frames of B hands at once; arguments as in `step`, each with `(B, T, ...)`."""
+    def forward_sequence(
+        self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor, levels: Features | None = None
+    ) -> SequenceOutputs:
+        """See T frames of B hands at once; arguments as in `step`, each with `(B, T, ...)`.
+
+        `levels` are what the trunk says of these crops, `(B T V, C, S / stride, S / stride)`, where it was asked
+        before: a trunk that does not learn need not look at the same crop twice.
+        """
         batch, frames = view_mask.shape[:2]
         state, state_valid = self.empty_state(batch)
         seen = self._see(
@@ -175,6 +182,7 @@ class UstHandNetwork(nn.Module):
             noise.flatten(0, 1),
             state,
             state_valid,
+            levels,
         )
 
         def unmerged(tensor: Tensor) -> Tensor:
@@ -192,10 +200,17 @@ class UstHandNetwork(nn.Module):
         )
 
     def _see(
-        self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor, state: Tensor, state_valid: Tensor
+        self,
+        crops: Tensor,
+        projections: Tensor,
+        view_mask: Tensor,
+        noise: Tensor,
+        state: Tensor,
+        state_valid: Tensor,
+        levels: Features | None = None,
     ) -> SequenceOutputs:
         """See N = B T frames, hand by hand; B is the state's."""
-        views = self._look(crops, view_mask)
+        views = self._look(self.look(crops) if levels is None else levels, view_mask)
         hypotheses = self.config.hypotheses
         # x_0, from the prior's mean, first; then the random samples. `(N, V, 1 + M, 21, 2)`
         z = torch.cat([torch.zeros_like(noise[:, :, :1]), noise], dim=2)
@@ -246,15 +261,19 @@ class UstHandNetwork(nn.Module):
             flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.joints)[..., 0],
         )
 
-    def _look(self, crops: Tensor, view_mask: Tensor) -> _Views:
-        """The 2D stage: features, heatmap joints and F_fuse of crops `(N, V, S, S, 3)`."""
+    def look(self, crops: Tensor) -> Features:
+        """What the trunk says of crops `(..., S, S, 3)`: F1 to F4, with all axes before the picture's joined to one."""
+        images = crops.flatten(0, -4).permute(0, 3, 1, 2).to(self.heatmap_head.sharpness.dtype) * (1 / 255)
+        levels: Features = self.backbone(images)
+        return levels
+
+    def _look(self, levels: Features, view_mask: Tensor) -> _Views:
+        """The rest of the 2D stage: features, heatmap joints and F_fuse of N V crops."""
         count, views = view_mask.shape
 
         def by_view(tensor: Tensor) -> Tensor:
             return tensor.reshape(count, views, *tensor.shape[1:])
 
-        images = crops.flatten(0, 1).permute(0, 3, 1, 2).to(self.heatmap_head.sharpness.dtype) * (1 / 255)
-        levels = self.backbone(images)
         features = self.decoder(levels)
         heatmaps, joints, confidence = self.heatmap_head(features)
         if self.regressor is not None:

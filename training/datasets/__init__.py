@@ -1,0 +1,5 @@
+"""Where windows come from: rendered shards, a lab's own recordings, published data sets; all behind one interface."""
+
+from training.datasets.base import WindowSource
+
+__all__ = ["WindowSource"]
