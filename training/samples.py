@@ -7,7 +7,7 @@ network is a right-hand network: the window of a left hand is the mirror image o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -119,11 +119,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        tensors = {field.name: getattr(self, field.name).to(device) for field in fields(Window)}
+        moved = _batch({field.name: getattr(self, field.name).to(device) for field in fields(Window)})
         if self.levels is None:
-            return Batch(**tensors)
+            return moved
         first, second, third, fourth = self.levels
-        return Batch(**tensors, levels=(first.to(device), second.to(device), third.to(device), fourth.to(device)))
+        return replace(moved, levels=(first.to(device), second.to(device), third.to(device), fourth.to(device)))
 
 
 def collate(windows: Sequence[Window]) -> Batch:
@@ -145,11 +145,22 @@ def collate(windows: Sequence[Window]) -> Batch:
         raise ValueError(f"windows of different (frames, crop size) cannot be one batch: {shapes}")
     views = max(window.views for window in windows)
     padded = [_with_masked_views(window, views) for window in windows]
-    return Batch(
-        **{
+    return _batch(
+        {
             field.name: torch.from_numpy(np.stack([getattr(window, field.name) for window in padded]))
             for field in fields(Window)
         }
+    )
+
+
+def _batch(tensors: Mapping[str, Tensor]) -> Batch:
+    """A batch of the fields of `Window` by their names."""
+    return Batch(
+        crops=tensors["crops"],
+        projections=tensors["projections"],
+        view_mask=tensors["view_mask"],
+        labels=tensors["labels"],
+        label_confidence=tensors["label_confidence"],
     )
 
 
