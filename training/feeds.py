@@ -27,6 +27,16 @@ class Feed(Protocol):
         """
 
 
+class Windows(Protocol):
+    """Windows by number: a list of them, or a `WindowSource`."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def __getitem__(self, index: int, /) -> Window:
+        """Return one."""
+
+
 class WindowFeed:
     """Windows with their crops.
 
@@ -34,7 +44,7 @@ class WindowFeed:
         windows: All of equal T and S.
     """
 
-    def __init__(self, windows: Sequence[Window]) -> None:
+    def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     @property
