@@ -95,6 +95,25 @@ class Window:
         index = list(views)
         return Window(**{field.name: getattr(self, field.name)[:, index] for field in fields(self)})
 
+    def with_masked_views(self, views: int) -> Window:
+        """Return the same window with masked views added, up to so many."""
+        missing = views - self.views
+        if missing == 0:
+            return self
+
+        def padded(array: NDArray[np.generic], value: NDArray[np.float32] | float) -> NDArray[np.generic]:
+            more = np.empty((self.frames, missing, *array.shape[2:]), dtype=array.dtype)
+            more[:] = value
+            return np.concatenate([array, more], axis=1)
+
+        return Window(
+            crops=padded(self.crops, 0).astype(np.uint8, copy=False),
+            projections=padded(self.projections, NO_CAMERA).astype(np.float32, copy=False),
+            view_mask=padded(self.view_mask, 0.0).astype(np.float32, copy=False),
+            labels=padded(self.labels, 0.0).astype(np.float32, copy=False),
+            label_confidence=padded(self.label_confidence, 0.0).astype(np.float32, copy=False),
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
@@ -144,7 +163,7 @@ def collate(windows: Sequence[Window]) -> Batch:
     if len(shapes) > 1:
         raise ValueError(f"windows of different (frames, crop size) cannot be one batch: {shapes}")
     views = max(window.views for window in windows)
-    padded = [_with_masked_views(window, views) for window in windows]
+    padded = [window.with_masked_views(views) for window in windows]
     return _batch(
         {
             field.name: torch.from_numpy(np.stack([getattr(window, field.name) for window in padded]))
@@ -187,22 +206,3 @@ def mirrored_truth(truth: Truth) -> Truth:
 def mirrored_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mirror points `(..., 3)` of the local frame across x."""
     return points * _MIRROR_3D
-
-
-def _with_masked_views(window: Window, views: int) -> Window:
-    missing = views - window.views
-    if missing == 0:
-        return window
-
-    def padded(array: NDArray[np.generic], value: NDArray[np.float32] | float) -> NDArray[np.generic]:
-        more = np.empty((window.frames, missing, *array.shape[2:]), dtype=array.dtype)
-        more[:] = value
-        return np.concatenate([array, more], axis=1)
-
-    return Window(
-        crops=padded(window.crops, 0).astype(np.uint8, copy=False),
-        projections=padded(window.projections, NO_CAMERA).astype(np.float32, copy=False),
-        view_mask=padded(window.view_mask, 0.0).astype(np.float32, copy=False),
-        labels=padded(window.labels, 0.0).astype(np.float32, copy=False),
-        label_confidence=padded(window.label_confidence, 0.0).astype(np.float32, copy=False),
-    )
