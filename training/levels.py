@@ -25,7 +25,7 @@ from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.samples import Batch, Window
 
-_SCHEMA: Final = "usthand.levels/1"
+_SCHEMA: Final = "usthand.levels/2"
 _MANIFEST: Final = "manifest.json"
 _LEVELS: Final = ("f2", "f3", "f4")
 _REST: Final = ("projections", "view_mask", "labels", "label_confidence")
@@ -71,7 +71,8 @@ class LevelCache:
             rows = [array[index][:, list(some)] for index, some in zip(indices, chosen, strict=True)]
             return torch.from_numpy(np.stack(rows).astype(np.float32, copy=False))
 
-        second, third, fourth = (picked(level).flatten(0, 2) for level in self._levels)
+        # Channels lie last in memory: convolutions of a CPU are faster so.
+        second, third, fourth = (picked(level).flatten(0, 2).permute(0, 3, 1, 2) for level in self._levels)
         # Nothing reads F1, nor crops that were seen already.
         first = second.new_zeros(len(second), 0, 0, 0)
         rest = {name: picked(self._rest[name]) for name in _REST}
@@ -160,7 +161,7 @@ def _open_arrays(
     shapes: dict[str, tuple[tuple[int, ...], type[np.floating[Any]]]] = {}
     for name, channels, stride in zip(_LEVELS, backbone.channels[1:], (8, 16, 32), strict=True):
         side = first.size_px // stride
-        shapes[name] = ((windows, first.frames, first.views, channels, side, side), np.float16)
+        shapes[name] = ((windows, first.frames, first.views, side, side, channels), np.float16)
     for name in _REST:
         shapes[name] = ((windows, *getattr(first, name).shape), np.float32)
     mode: Any = "w+" if new else "r+"
@@ -171,7 +172,7 @@ def _open_arrays(
 
 
 class _Levels(nn.Module):
-    """F2 to F4 of pictures `(N, S, S, 3)` in 0..255, as float32."""
+    """F2 to F4 `(N, S / stride, S / stride, C)` of pictures `(N, S, S, 3)` in 0..255."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -179,7 +180,8 @@ class _Levels(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         levels: Features = self.backbone(crops.permute(0, 3, 1, 2) * (1 / 255))
-        return levels[1], levels[2], levels[3]
+        second, third, fourth = (level.permute(0, 2, 3, 1) for level in levels[1:])
+        return second, third, fourth
 
 
 def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
