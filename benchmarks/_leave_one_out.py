@@ -97,8 +97,15 @@ class Answers:
     held_out: list[HeldOut] = field(default_factory=list)
 
 
-def answer_without_each_view(path: Path, advance: Callable[[int], None] = lambda _: None) -> Answers:
+def answer_without_each_view(
+    path: Path, model: str = "detector", advance: Callable[[int], None] = lambda _: None
+) -> Answers:
     """Run, over one decode, an engine without each view and the single-view detector on all of them.
+
+    Args:
+        path: The rig file.
+        model: The engine's, as `usthand run --model` takes it.
+        advance: Told how many frame sets are done.
 
     Raises:
         ValueError: If the rig has fewer than three views.
@@ -111,7 +118,7 @@ def answer_without_each_view(path: Path, advance: Callable[[int], None] = lambda
         )
     answers = Answers(rig)
     others = [rig.subset(tuple(i for i in rig.camera_ids if i != left_out)) for left_out in rig.camera_ids]
-    engines = [open_engine() for _ in rig]
+    engines = [open_engine(model) for _ in rig]
     single = SingleView()
     try:
         for count, frame_set in enumerate(frame_sets(config, rig)):

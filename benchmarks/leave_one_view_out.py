@@ -2,6 +2,7 @@
 
     python -m benchmarks.leave_one_view_out tests/rigs/room4.yaml
     python -m benchmarks.leave_one_view_out tests/rigs/room4.yaml --reference mediapipe --mediapipe-python PYTHON
+    python -m benchmarks.leave_one_view_out tests/rigs/room4.yaml --model lite.onnx
 
 The engine runs on the other cameras; its joints are projected into the view that was left out and compared with what
 that view's own networks see there. The baseline is an equal-weight DLT of the other views' single-view detections, on
@@ -88,7 +89,7 @@ def rows_of(methods: Mapping[str, Mapping[Place, NDArray[np.float64]]], camera_i
     return tuple(rows)
 
 
-def run(path: Path, reference: str = "own", python: str = "python3") -> Result:
+def run(path: Path, reference: str = "own", python: str = "python3", model: str = "detector") -> Result:
     """Hold out each view of a recording.
 
     Raises:
@@ -96,7 +97,7 @@ def run(path: Path, reference: str = "own", python: str = "python3") -> Result:
         MediaPipeError: If MediaPipe is asked for and cannot be run.
     """
     config, rig = load(path)
-    answers = answer_without_each_view(path)
+    answers = answer_without_each_view(path, model)
     judge = answers.detections
     if reference == "mediapipe":
         judge = run_mediapipe(python, config, rig, answers.frames, "sequential").keypoints
@@ -151,10 +152,11 @@ def main() -> None:
     parser.add_argument("rig", type=Path, help="rig.yaml of recorded footage, three views or more")
     parser.add_argument("--reference", choices=("own", "mediapipe"), default="own", help="whose detections judge")
     parser.add_argument("--mediapipe-python", default="python3", help="an interpreter that has mediapipe")
+    parser.add_argument("--model", default="detector", help="the engine's, as `usthand run --model` takes it")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_args()
     try:
-        result = run(arguments.rig, arguments.reference, arguments.mediapipe_python)
+        result = run(arguments.rig, arguments.reference, arguments.mediapipe_python, arguments.model)
     except (ValueError, MediaPipeError) as error:
         raise SystemExit(str(error)) from error
     if arguments.json:

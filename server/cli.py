@@ -23,6 +23,8 @@ from server.commands.rig import app as rig_app
 from server.commands.run import run
 from server.commands.serve import serve
 from server.commands.synth import synth
+from server.commands.synth_windows import synth_windows
+from server.commands.train import train
 
 DEBUG_VARIABLE = "USTHAND_DEBUG"
 
@@ -49,7 +51,7 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, record, replay, synth, doctor, bench, export):
+for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, train):
     app.command()(command)
 app.add_typer(rig_app, name="rig")
 app.add_typer(calibrate_app, name="calibrate")

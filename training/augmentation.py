@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from training.distributed import drawn
 from training.samples import Batch
 
 
@@ -14,15 +15,16 @@ def jitter_colors(batch: Batch, amount: float, generator: torch.Generator) -> Ba
 
     Args:
         batch: The batch.
-        amount: Factors are drawn evenly from 1 - amount to 1 + amount; 0 changes nothing.
+        amount: Factors are drawn evenly from 1 - amount to 1 + amount; 0 changes nothing, nor does anything
+            where a fixed trunk has seen the crops already.
         generator: Where chance comes from, on the CPU.
 
     Returns:
         The batch with other crops.
     """
-    if amount == 0.0:
+    if amount == 0.0 or batch.levels is not None:
         return batch
     hands, _, views = batch.view_mask.shape
-    chance = torch.rand((hands, 1, views, 1, 1, 3), generator=generator).to(batch.crops.device)
+    chance = drawn(generator, (hands, 1, views, 1, 1, 3), normal=False).to(batch.crops.device)
     gain = 1.0 + amount * (2.0 * chance - 1.0)
     return replace(batch, crops=(batch.crops * gain).round_().clamp_(0.0, 255.0).to(torch.uint8))

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from engine.network.network import UstHandNetwork
-from training.fit import run_network
 from training.metrics import MeshMetrics, PointMetrics, mesh_metrics, point_metrics
 from training.samples import Window, collate
 from training.truth import Truth
+from training.usthand import run_network
 
 COVERAGE_LEVELS: Final = (0.5, 0.9, 0.99)
 """Probabilities whose ellipsoids are checked."""

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from engine.network.network import SequenceOutputs, UstHandNetwork
 from training.augmentation import jitter_colors
-from training.losses import LossWeights, losses
-from training.samples import Batch, Window, collate
+from training.distributed import (
+    average_gradients,
+    mean_over_processes,
+    own_share,
+    rank,
+    same_weights,
+    whole_batch_normalised,
+)
+from training.feeds import Feed
+from training.methods import TrainableMethod
+from training.precision import halved_convolutions
+from training.samples import Batch
 from training.truth import training_step
 
-_RESUME_SCHEMA: Final = "usthand.resume/1"
+_RESUME_SCHEMA: Final = "usthand.resume/2"
 
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """How the network is trained (sec. 4.2).
+    """How a method is trained (sec. 4.2).
 
     Args:
         epochs: How often each window is seen.
-        batch_size: Windows a step.
+        batch_size: Windows a step, over all processes together.
         learning_rate: Adam's, in the first part of the run.
         decay_after: Share of the run after which it is multiplied by `decay`.
         decay: The factor.
         clip_norm: The gradient's norm is held below it.
-        weights: Of the loss terms.
         color_jitter: Amount of `jitter_colors`.
         train_backbone: Whether the encoder learns; else its weights and its normalisation's statistics stay.
         backbone_rate: Factor on the encoder's learning rate.
-        seed: Of order, colours, noise and dropout.
+        fewest_views: Each step sees its windows by so many of their views or more, drawn anew; 0 is always all.
+        precision: `bfloat16` runs trunk and decoder in it, and the geometry in float32.
+        seed: Of order, colours, views and noise.
     """
 
     epochs: int = 30
@@ -45,10 +55,11 @@ class FitConfig:
     decay_after: float = 2 / 3
     decay: float = 0.1
     clip_norm: float = 1.0
-    weights: LossWeights = field(default_factory=LossWeights)
     color_jitter: float = 0.3
     train_backbone: bool = True
     backbone_rate: float = 1.0
+    fewest_views: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,6 +67,27 @@ class FitConfig:
             raise ValueError(f"epochs {self.epochs} and batch_size {self.batch_size} must be 1 or more")
         if not self.learning_rate > 0.0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be above 0")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision is {self.precision!r}; use float32 or bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step was like.
+
+    Args:
+        step: Its number; the first is 0.
+        total: The loss.
+        terms: Its terms by name, before their weights.
+        gradient_norm: The gradient's norm before it was clipped.
+        learning_rate: The rate it was made with.
+    """
+
+    step: int
+    total: float
+    terms: dict[str, float]
+    gradient_norm: float
+    learning_rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +97,8 @@ class EpochReport:
     Args:
         epoch: Its number; the first is 0.
         steps: Steps since the start of the run.
-        total: Mean of eq. 17 over the epoch's steps.
-        terms: Mean of each of its terms, before their weights, by the name in `LossTerms`.
+        total: Mean loss over those of the epoch's steps that this call made.
+        terms: Mean of each of its terms, before their weights.
         gradient_norm: Mean norm of the gradient before it was clipped.
         learning_rate: Of the epoch's last step.
     """
@@ -80,136 +112,164 @@ class EpochReport:
 
 
 def fit(
-    network: UstHandNetwork,
-    windows: Sequence[Window],
+    method: TrainableMethod,
+    feed: Feed,
     config: FitConfig,
     on_epoch: Callable[[EpochReport], None] | None = None,
     resume_path: Path | None = None,
+    *,
+    on_step: Callable[[StepReport], None] | None = None,
+    save_every: int = 0,
 ) -> None:
-    """Train a network in place on 2D labels.
+    """Train a method in place on 2D labels.
 
-    Truth cannot be read while a step runs, nor while its windows are fetched; `on_epoch` runs between steps and may
-    evaluate.
+    Truth cannot be read while a step runs, nor while its windows are fetched; the callbacks run between steps and may
+    evaluate. Within `training.distributed.processes` all processes call it alike, and the first one writes.
 
     Args:
-        network: On any device.
-        windows: All of equal T and S.
+        method: Its module is on any device.
+        feed: The windows.
         config: How.
         on_epoch: Called after each epoch.
         resume_path: Where the state of the run is kept after each epoch; a run that finds one there goes on from it,
             and ends with the weights that an uninterrupted run would have.
+        on_step: Called after each step.
+        save_every: Keep the state after so many steps too; 0 is only after each epoch.
 
     Raises:
-        ValueError: If there is nothing to train on, or the state at `resume_path` is of another run.
+        ValueError: If there is nothing to train on, the batches cannot be shared by the processes, or the state at
+            `resume_path` is of another run.
         FloatingPointError: If a loss is not finite.
     """
-    if not windows:
+    if not len(feed):
         raise ValueError("no windows to train on; give at least one")
-    steps_per_epoch = -(-len(windows) // config.batch_size)
-    optimizer = _optimizer(network, config)
-    first = 0
+    batch_size = min(config.batch_size, len(feed))
+    own_share(range(batch_size))
+    steps_per_epoch = -(-len(feed) // batch_size)
+    module = method.module
+    optimizer = _optimizer(module, config)
+    start = 0
     if resume_path is not None and resume_path.exists():
-        first = _load_state(resume_path, network, optimizer, config)
-    for epoch in range(first, config.epochs):
-        with _training_mode(network, config), _seeded(config.seed, epoch) as generator:
-            totals: list[dict[str, float]] = []
-            order = torch.randperm(len(windows), generator=generator).tolist()
-            for index in range(steps_per_epoch):
-                step = epoch * steps_per_epoch + index
-                _set_learning_rate(optimizer, config, step / (steps_per_epoch * config.epochs))
-                chosen = order[index * config.batch_size : (index + 1) * config.batch_size]
-                with training_step():
-                    batch = collate([windows[number] for number in chosen])
-                    totals.append(_step(network, optimizer, batch, config, generator))
-        if resume_path is not None:
-            _save_state(resume_path, network, optimizer, config, epoch + 1)
-        if on_epoch is not None:
-            mean = {name: float(np.mean([row[name] for row in totals])) for name in totals[0]}
-            on_epoch(
-                EpochReport(
-                    epoch=epoch,
-                    steps=(epoch + 1) * steps_per_epoch,
-                    total=mean.pop("total"),
-                    gradient_norm=mean.pop("gradient_norm"),
-                    terms=mean,
-                    learning_rate=optimizer.param_groups[0]["lr"],
-                )
-            )
-
-
-def run_network(network: UstHandNetwork, batch: Batch, generator: torch.Generator) -> SequenceOutputs:
-    """Run a network over a batch with noise drawn on the CPU, so that it is equal on every device."""
-    hands, frames, views = batch.view_mask.shape
-    noise = torch.randn((hands, frames, views, network.config.hypotheses, 21, 2), generator=generator)
-    outputs: SequenceOutputs = network.forward_sequence(
-        batch.crops, batch.projections, batch.view_mask, noise.to(batch.crops.device)
-    )
-    return outputs
+        start = _load_state(resume_path, module, optimizer, config)
+    same_weights(module)
+    device = next(module.parameters()).device
+    done: list[StepReport] = []
+    for step in range(start, steps_per_epoch * config.epochs):
+        epoch, place = divmod(step, steps_per_epoch)
+        chosen = _order(config.seed, epoch, len(feed), batch_size)[place * batch_size : (place + 1) * batch_size]
+        rate = config.learning_rate * (
+            config.decay if step >= config.decay_after * steps_per_epoch * config.epochs else 1
+        )
+        with (
+            _training_mode(module, config),
+            whole_batch_normalised(module),
+            halved_convolutions(module, device, wanted=config.precision == "bfloat16"),
+            _seeded(config.seed, step) as generator,
+            training_step(),
+        ):
+            views = _views(feed.views, config.fewest_views, batch_size, generator)
+            batch = feed.batch(own_share(chosen), None if views is None else own_share(views)).to(device)
+            done.append(_step(method, optimizer, batch, config, step, rate, generator))
+        if on_step is not None:
+            on_step(done[-1])
+        last = place == steps_per_epoch - 1
+        if resume_path is not None and rank() == 0 and (last or (save_every and (step + 1) % save_every == 0)):
+            _save_state(resume_path, module, optimizer, config, step + 1)
+        if last:
+            if on_epoch is not None:
+                on_epoch(_epoch_report(epoch, done))
+            done.clear()
 
 
 def _step(
-    network: UstHandNetwork,
+    method: TrainableMethod,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     config: FitConfig,
+    step: int,
+    rate: float,
     generator: torch.Generator,
-) -> dict[str, float]:
-    batch = jitter_colors(batch.to(next(network.parameters()).device), config.color_jitter, generator)
-    terms = losses(run_network(network, batch, generator), batch)
-    total: Tensor = terms.total(config.weights)
-    if not torch.isfinite(total):
-        raise FloatingPointError(f"the loss is {float(total.detach())}: {terms.numbers()}; lower the learning rate")
+) -> StepReport:
+    batch = jitter_colors(batch, config.color_jitter, generator)
+    total, terms = method.losses(batch, generator)
+    numbers = {name: float(mean_over_processes(value)) for name, value in terms.items()}
+    loss = float(mean_over_processes(total.detach()))
+    if not np.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {step}: {numbers}; lower the learning rate")
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
     optimizer.zero_grad(set_to_none=True)
     total.backward()
-    norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+    average_gradients(method.module)
+    norm = nn.utils.clip_grad_norm_(method.module.parameters(), config.clip_norm)
     optimizer.step()
-    return {"total": float(total.detach()), "gradient_norm": float(norm), **terms.numbers()}
+    return StepReport(step, loss, numbers, float(norm), rate)
 
 
-def _optimizer(network: UstHandNetwork, config: FitConfig) -> torch.optim.Adam:
-    encoder = {id(parameter) for parameter in network.backbone.parameters()}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in network.parameters() if id(p) not in encoder], "factor": 1.0}
-    ]
-    if config.train_backbone:
-        groups.append({"params": list(network.backbone.parameters()), "factor": config.backbone_rate})
+def _epoch_report(epoch: int, done: list[StepReport]) -> EpochReport:
+    return EpochReport(
+        epoch=epoch,
+        steps=done[-1].step + 1,
+        total=float(np.mean([report.total for report in done])),
+        terms={name: float(np.mean([report.terms[name] for report in done])) for name in done[0].terms},
+        gradient_norm=float(np.mean([report.gradient_norm for report in done])),
+        learning_rate=done[-1].learning_rate,
+    )
+
+
+def _order(seed: int, epoch: int, windows: int, batch_size: int) -> list[int]:
+    """The windows of an epoch in their order; the last batch is filled up from the first."""
+    rng = np.random.default_rng((seed, epoch, 0x04D))
+    order = rng.permutation(windows)
+    return [int(number) for number in np.resize(order, -(-windows // batch_size) * batch_size)]
+
+
+def _views(most: int, fewest: int, windows: int, generator: torch.Generator) -> list[list[int]] | None:
+    """Which views each window of a step is seen by: equally many of each, others for each."""
+    if not 0 < fewest < most:
+        return None
+    wanted = int(torch.randint(fewest, most + 1, (), generator=generator))
+    return [sorted(torch.randperm(most, generator=generator)[:wanted].tolist()) for _ in range(windows)]
+
+
+def _optimizer(module: nn.Module, config: FitConfig) -> torch.optim.Adam:
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        (encoder if name.startswith("backbone.") else rest).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": rest, "factor": 1.0}]
+    if config.train_backbone and encoder:
+        groups.append({"params": encoder, "factor": config.backbone_rate})
     return torch.optim.Adam(groups, lr=config.learning_rate)
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, config: FitConfig, progress: float) -> None:
-    rate = config.learning_rate * (config.decay if progress >= config.decay_after else 1.0)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
-
-
 @contextmanager
-def _training_mode(network: UstHandNetwork, config: FitConfig) -> Iterator[None]:
+def _training_mode(module: nn.Module, config: FitConfig) -> Iterator[None]:
     """Training mode for a while, with a frozen encoder left as it is; then evaluation mode."""
-    network.train()
-    network.backbone.train(config.train_backbone).requires_grad_(config.train_backbone)
+    module.train()
+    if isinstance(backbone := getattr(module, "backbone", None), nn.Module):
+        backbone.train(config.train_backbone).requires_grad_(config.train_backbone)
     try:
         yield
     finally:
-        network.eval()
+        module.eval()
 
 
 @contextmanager
-def _seeded(seed: int, epoch: int) -> Iterator[torch.Generator]:
-    """Chance that depends on seed and epoch alone, torch's own included, so that resuming needs no random state."""
-    values = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint64)
+def _seeded(seed: int, step: int) -> Iterator[torch.Generator]:
+    """Chance that depends on seed and step alone, torch's own included, so that resuming needs no random state."""
+    values = np.random.SeedSequence((seed, step)).generate_state(2, np.uint64)
     with torch.random.fork_rng():
         torch.manual_seed(int(values[0] >> np.uint64(1)))
         yield torch.Generator().manual_seed(int(values[1] >> np.uint64(1)))
 
 
-def _save_state(
-    path: Path, network: UstHandNetwork, optimizer: torch.optim.Optimizer, config: FitConfig, epoch: int
-) -> None:
+def _save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig, step: int) -> None:
     state = {
         "schema": _RESUME_SCHEMA,
-        "config": repr(config),
-        "epoch": epoch,
-        "network": network.state_dict(),
+        "config": asdict(config),
+        "step": step,
+        "module": module.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
     # A run that is stopped while it writes keeps the state before.
@@ -218,12 +278,12 @@ def _save_state(
     unfinished.replace(path)
 
 
-def _load_state(path: Path, network: UstHandNetwork, optimizer: torch.optim.Optimizer, config: FitConfig) -> int:
+def _load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig) -> int:
     state = torch.load(path, weights_only=True, map_location="cpu")
     if not isinstance(state, dict) or state.get("schema") != _RESUME_SCHEMA:
         raise ValueError(f"{path} holds no state of a training run; delete it, or give another path")
-    if state["config"] != repr(config):
-        raise ValueError(f"{path} is of a run with {state['config']}; delete it to start anew with {config}")
-    network.load_state_dict(state["network"])
+    if state["config"] != asdict(config):
+        raise ValueError(f"{path} is of a run with {state['config']}; delete it to start anew with {asdict(config)}")
+    module.load_state_dict(state["module"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])
+    return int(state["step"])

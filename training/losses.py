@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.network.network import SequenceOutputs
 from engine.network.triangulation import project
+from training.distributed import count, mean_over_processes
 from training.samples import Batch
 
 HEATMAP_SIGMA_CELLS = 2.0
@@ -67,9 +68,9 @@ class LossTerms:
             + weights.projection * (self.projection_queries + self.projection_mano)
         )
 
-    def numbers(self) -> dict[str, float]:
-        """The terms by name, for people."""
-        return {field.name: float(getattr(self, field.name).detach()) for field in fields(self)}
+    def tensors(self) -> dict[str, Tensor]:
+        """The terms by name, without their gradients."""
+        return {field.name: getattr(self, field.name).detach() for field in fields(self)}
 
 
 def losses(outputs: SequenceOutputs, batch: Batch) -> LossTerms:
@@ -157,7 +158,8 @@ def squared_distance(points: Tensor, labels: Tensor) -> Tensor:
 def weighted_mean(values: Tensor, weights: Tensor, counts: Tensor) -> Tensor:
     """Sum of weighted values over the number of those that count; 0 where none does.
 
-    Values of weight 0 may be anything, infinite too.
+    Values of weight 0 may be anything, infinite too. Where several processes share a batch, the number is the batch's:
+    the mean of their answers is the answer for all of it.
     """
     kept = torch.where(weights > 0, values, torch.zeros_like(values))
-    return (kept * weights).sum() / counts.sum().clamp_min(1.0)
+    return (kept * weights).sum() / mean_over_processes(counts.sum()).clamp_min(1.0 / count())

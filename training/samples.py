@@ -7,7 +7,7 @@ network is a right-hand network: the window of a left hand is the mirror image o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.network.backbones.base import Features
 from engine.tracker.aim import NO_CAMERA
 from training.truth import Truth
 
@@ -94,6 +95,25 @@ class Window:
         index = list(views)
         return Window(**{field.name: getattr(self, field.name)[:, index] for field in fields(self)})
 
+    def with_masked_views(self, views: int) -> Window:
+        """Return the same window with masked views added, up to so many."""
+        missing = views - self.views
+        if missing == 0:
+            return self
+
+        def padded(array: NDArray[np.generic], value: NDArray[np.float32] | float) -> NDArray[np.generic]:
+            more = np.empty((self.frames, missing, *array.shape[2:]), dtype=array.dtype)
+            more[:] = value
+            return np.concatenate([array, more], axis=1)
+
+        return Window(
+            crops=padded(self.crops, 0).astype(np.uint8, copy=False),
+            projections=padded(self.projections, NO_CAMERA).astype(np.float32, copy=False),
+            view_mask=padded(self.view_mask, 0.0).astype(np.float32, copy=False),
+            labels=padded(self.labels, 0.0).astype(np.float32, copy=False),
+            label_confidence=padded(self.label_confidence, 0.0).astype(np.float32, copy=False),
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
@@ -105,6 +125,8 @@ class Batch:
         view_mask: `(B, T, V)`.
         labels: `(B, T, V, 21, 2)`.
         label_confidence: `(B, T, V, 21)`.
+        levels: F1 to F4 of a fixed trunk for these crops, each `(B T V, C, S / stride, S / stride)`, where they were
+            computed before; None where the trunk has yet to look.
     """
 
     crops: Tensor
@@ -112,10 +134,15 @@ class Batch:
     view_mask: Tensor
     labels: Tensor
     label_confidence: Tensor
+    levels: Features | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        moved = _batch({field.name: getattr(self, field.name).to(device) for field in fields(Window)})
+        if self.levels is None:
+            return moved
+        first, second, third, fourth = self.levels
+        return replace(moved, levels=(first.to(device), second.to(device), third.to(device), fourth.to(device)))
 
 
 def collate(windows: Sequence[Window]) -> Batch:
@@ -136,12 +163,23 @@ def collate(windows: Sequence[Window]) -> Batch:
     if len(shapes) > 1:
         raise ValueError(f"windows of different (frames, crop size) cannot be one batch: {shapes}")
     views = max(window.views for window in windows)
-    padded = [_with_masked_views(window, views) for window in windows]
-    return Batch(
-        **{
+    padded = [window.with_masked_views(views) for window in windows]
+    return _batch(
+        {
             field.name: torch.from_numpy(np.stack([getattr(window, field.name) for window in padded]))
             for field in fields(Window)
         }
+    )
+
+
+def _batch(tensors: Mapping[str, Tensor]) -> Batch:
+    """A batch of the fields of `Window` by their names."""
+    return Batch(
+        crops=tensors["crops"],
+        projections=tensors["projections"],
+        view_mask=tensors["view_mask"],
+        labels=tensors["labels"],
+        label_confidence=tensors["label_confidence"],
     )
 
 
@@ -168,22 +206,3 @@ def mirrored_truth(truth: Truth) -> Truth:
 def mirrored_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mirror points `(..., 3)` of the local frame across x."""
     return points * _MIRROR_3D
-
-
-def _with_masked_views(window: Window, views: int) -> Window:
-    missing = views - window.views
-    if missing == 0:
-        return window
-
-    def padded(array: NDArray[np.generic], value: NDArray[np.float32] | float) -> NDArray[np.generic]:
-        more = np.empty((window.frames, missing, *array.shape[2:]), dtype=array.dtype)
-        more[:] = value
-        return np.concatenate([array, more], axis=1)
-
-    return Window(
-        crops=padded(window.crops, 0).astype(np.uint8, copy=False),
-        projections=padded(window.projections, NO_CAMERA).astype(np.float32, copy=False),
-        view_mask=padded(window.view_mask, 0.0).astype(np.float32, copy=False),
-        labels=padded(window.labels, 0.0).astype(np.float32, copy=False),
-        label_confidence=padded(window.label_confidence, 0.0).astype(np.float32, copy=False),
-    )

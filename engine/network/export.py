@@ -12,14 +12,11 @@ import copy
 import logging
 import math
 import os
-import shutil
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +32,7 @@ from torch import Tensor, nn
 from engine.backends.base import INPUT_NAMES, MAX_VIEWS, OUTPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs
 from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 from engine.backends.trial import trial_inputs
+from engine.code_version import code_version
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 from engine.model_card import ModelCard
@@ -203,23 +201,11 @@ def make_card(
         hand_model_sha256=hand_model.sha256,
         training=dict(training),
         metrics=dict(metrics),
-        commit=_code_version(),
+        commit=code_version(),
         created=_today().isoformat(),
         config=config.to_dict(),
         notes=notes,
     )
-
-
-def _code_version() -> str:
-    """The commit of a checkout, with `+changes` where files differ from it; else the package's version."""
-    root = Path(__file__).resolve().parents[2]
-    git = shutil.which("git")
-    if git is not None and (root / ".git").exists():
-        command = [git, "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if told.returncode == 0:
-            return told.stdout.strip()
-    return f"usthand {version('usthand')}"
 
 
 def _today() -> date:

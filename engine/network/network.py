@@ -3,6 +3,7 @@
 A frame's way through it, with the module of each part:
 
     crops -> backbone, decoder (backbones) -> heatmaps (heatmaps) -> joint graph (joint_graph)
+             and what a trunk that knows hands reads itself (trunk_joints)
           -> GCN and CASA (feature_interaction) -> flow: 1 + M hypotheses a view (flow)
           -> weighted DLT: query points and anchors (triangulation) -> point features (point_cloud)
           -> STPT (point_transformer) -> MANO (mano_head), covariance (uncertainty)
@@ -20,8 +21,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 from engine.network.backbones import build_backbone
+from engine.network.backbones.base import Features
 from engine.network.backbones.decoder import Decoder
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import FeatureInteraction
@@ -33,6 +36,7 @@ from engine.network.mano_head import ManoHead
 from engine.network.point_cloud import PointFeatures
 from engine.network.point_transformer import PointTransformer
 from engine.network.triangulation import observation_weights, project, weighted_dlt
+from engine.network.trunk_joints import TrunkJoints, read_landmarks
 from engine.network.uncertainty import AnchorCovariance
 
 _USABLE_VIEWS = 2
@@ -106,6 +110,7 @@ class _Views:
     features: Tensor
     heatmaps: Tensor
     joints: Tensor
+    center: Tensor
     confidence: Tensor
     fused: Tensor
 
@@ -131,6 +136,12 @@ class UstHandNetwork(nn.Module):
         graph_channels = config.pose_channels + config.feature_channels
         # Without heatmaps joints come from the pose features alone.
         self.regressor = None if config.use_heatmap else nn.Linear(config.pose_channels, 2)
+        self.trunk_joints = TrunkJoints(graph_channels, config.fusion_channels) if config.use_trunk_joints else None
+        if config.use_trunk_joints and self.backbone.landmarks is None:
+            raise EngineError(
+                f"network {config.name}: the trunk {config.backbone} reads no joints by itself; set use_trunk_joints "
+                "to false, or use a mediapipe trunk"
+            )
         self.interaction = FeatureInteraction(graph_channels, config)
         self.flow = ConditionalRealNvp(config)
         self.point_features = PointFeatures(config) if config.use_projection else None
@@ -164,8 +175,14 @@ class UstHandNetwork(nn.Module):
         """
         return self._see(crops, projections, view_mask, noise, state, state_valid).frames
 
-    def forward_sequence(self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor) -> SequenceOutputs:
-        """See T frames of B hands at once; arguments as in `step`, each with `(B, T, ...)`."""
+    def forward_sequence(
+        self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor, levels: Features | None = None
+    ) -> SequenceOutputs:
+        """See T frames of B hands at once; arguments as in `step`, each with `(B, T, ...)`.
+
+        `levels` are what the trunk says of these crops, `(B T V, C, S / stride, S / stride)`, where it was asked
+        before: a trunk that does not learn need not look at the same crop twice.
+        """
         batch, frames = view_mask.shape[:2]
         state, state_valid = self.empty_state(batch)
         seen = self._see(
@@ -175,6 +192,7 @@ class UstHandNetwork(nn.Module):
             noise.flatten(0, 1),
             state,
             state_valid,
+            levels,
         )
 
         def unmerged(tensor: Tensor) -> Tensor:
@@ -192,14 +210,21 @@ class UstHandNetwork(nn.Module):
         )
 
     def _see(
-        self, crops: Tensor, projections: Tensor, view_mask: Tensor, noise: Tensor, state: Tensor, state_valid: Tensor
+        self,
+        crops: Tensor,
+        projections: Tensor,
+        view_mask: Tensor,
+        noise: Tensor,
+        state: Tensor,
+        state_valid: Tensor,
+        levels: Features | None = None,
     ) -> SequenceOutputs:
         """See N = B T frames, hand by hand; B is the state's."""
-        views = self._look(crops, view_mask)
+        views = self._look(self.look(crops) if levels is None else levels, view_mask)
         hypotheses = self.config.hypotheses
         # x_0, from the prior's mean, first; then the random samples. `(N, V, 1 + M, 21, 2)`
         z = torch.cat([torch.zeros_like(noise[:, :, :1]), noise], dim=2)
-        samples = self.flow(z.transpose(2, 3), views.fused, views.joints).transpose(2, 3)
+        samples = self.flow(z.transpose(2, 3), views.fused, views.center).transpose(2, 3)
         keypoints = samples[:, :, 0]
         weights = observation_weights(views.confidence, view_mask)
         cloud = weighted_dlt(projections, samples.flatten(2, 3), weights.repeat(1, 1, 1 + hypotheses))
@@ -243,27 +268,39 @@ class UstHandNetwork(nn.Module):
             heatmap_joints=views.joints,
             queries=queries,
             start=start,
-            flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.joints)[..., 0],
+            flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.center)[..., 0],
         )
 
-    def _look(self, crops: Tensor, view_mask: Tensor) -> _Views:
-        """The 2D stage: features, heatmap joints and F_fuse of crops `(N, V, S, S, 3)`."""
+    def look(self, crops: Tensor) -> Features:
+        """What the trunk says of crops `(..., S, S, 3)`: F1 to F4, with all axes before the picture's joined to one."""
+        images = crops.flatten(0, -4).permute(0, 3, 1, 2).to(self.heatmap_head.sharpness.dtype) * (1 / 255)
+        levels: Features = self.backbone(images)
+        return levels
+
+    def _look(self, levels: Features, view_mask: Tensor) -> _Views:
+        """The rest of the 2D stage: features, heatmap joints and F_fuse of N V crops."""
         count, views = view_mask.shape
 
         def by_view(tensor: Tensor) -> Tensor:
             return tensor.reshape(count, views, *tensor.shape[1:])
 
-        images = crops.flatten(0, 1).permute(0, 3, 1, 2).to(self.heatmap_head.sharpness.dtype) * (1 / 255)
-        levels = self.backbone(images)
         features = self.decoder(levels)
         heatmaps, joints, confidence = self.heatmap_head(features)
         if self.regressor is not None:
             pose = self.joint_graph.saigb(levels[-1])
             joints, confidence = torch.tanh(self.regressor(pose)), torch.ones_like(confidence)
         graph = self.joint_graph(levels[-1], features, joints)
+        sight = None
+        if self.trunk_joints is not None and self.backbone.landmarks is not None:
+            sight = read_landmarks(self.backbone.landmarks, levels[-1], self.config.input_px)
+            graph = graph + self.trunk_joints.graph(sight, joints)
         confidence = by_view(confidence) * view_mask[..., None]
         fused = self.interaction(by_view(graph), confidence, view_mask)
-        return _Views(by_view(features), by_view(heatmaps), by_view(joints), confidence, fused)
+        joints = by_view(joints)
+        center = joints
+        if self.trunk_joints is not None and sight is not None:
+            center = self.trunk_joints.center(by_view(sight.joints), joints, fused)
+        return _Views(by_view(features), by_view(heatmaps), joints, center, confidence, fused)
 
     def _point_features(self, views: _Views, projections: Tensor, cloud: Tensor, view_mask: Tensor) -> Tensor:
         """F_P of query points and anchors `(N, 21 (1 + M), D)`."""

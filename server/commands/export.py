@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from server.commands.options import HandModelOption
+from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
     from engine.hand_model.model import HandModel
@@ -44,7 +45,7 @@ def export(
 
         usthand export --network lite --weights lite.pt --out lite.onnx
     """
-    _require_packages()
+    require_packages("export", _NEEDED)
     # Imported here so that `usthand --help` need not load torch.
     from errno import EISDIR, ENOENT
 
@@ -89,16 +90,6 @@ def export(
     )
     if weights is None:
         typer.echo(f"{out}: {_RANDOM_NOTES}")
-
-
-def _require_packages() -> None:
-    from importlib.util import find_spec
-
-    from engine.errors import EngineError
-
-    missing = [package for package in _NEEDED if find_spec(package) is None]
-    if missing:
-        raise EngineError(f"export needs {', '.join(missing)}: pip install usthand[train]")
 
 
 def _random(network: str | None, input_px: int | None, seed: int, hand_model: HandModel) -> UstHandNetwork:

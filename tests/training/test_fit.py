@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from engine.hand_model import HandModel
 from engine.network.network import SequenceOutputs, UstHandNetwork
 from engine.network.weights import load_weights, save_weights
 from training.evaluate import evaluate
+from training.feeds import WindowFeed
 from training.fit import EpochReport, FitConfig, fit
 from training.losses import LossWeights
 from training.samples import Window
 from training.truth import Truth, TruthReadError
+from training.usthand import UstHandMethod
 
 Samples = list[tuple[Window, Truth]]
 MakeNetwork = Callable[[], UstHandNetwork]
@@ -38,10 +40,20 @@ def _windows(samples: Samples) -> list[Window]:
     return [window for window, _ in samples]
 
 
+def _fit(
+    network: UstHandNetwork,
+    windows: Sequence[Window],
+    config: FitConfig,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    resume_path: Path | None = None,
+) -> None:
+    fit(UstHandMethod(network), WindowFeed(windows), config, on_epoch, resume_path)
+
+
 def test_the_loss_falls(small_network: MakeNetwork, small_samples: Samples) -> None:
     reports: list[EpochReport] = []
     network = small_network()
-    fit(network, _windows(small_samples), replace(CONFIG, epochs=12), reports.append)
+    _fit(network, _windows(small_samples), replace(CONFIG, epochs=12), reports.append)
     assert [report.epoch for report in reports] == list(range(12))
     assert [report.steps for report in reports] == list(range(2, 26, 2))
     assert reports[-1].total < 0.7 * reports[0].total
@@ -61,7 +73,7 @@ def test_the_loss_falls(small_network: MakeNetwork, small_samples: Samples) -> N
 
 def test_the_rate_falls_after_two_thirds(small_network: MakeNetwork, small_samples: Samples) -> None:
     reports: list[EpochReport] = []
-    fit(small_network(), _windows(small_samples), CONFIG, reports.append)
+    _fit(small_network(), _windows(small_samples), CONFIG, reports.append)
     assert [report.learning_rate for report in reports] == pytest.approx([1e-3, 1e-3, 1e-4])
 
 
@@ -71,7 +83,7 @@ def test_equal_seeds_give_equal_weights(small_network: MakeNetwork, small_sample
         network = small_network()
         # What was drawn before does not matter.
         torch.rand(seed + 5)
-        fit(network, _windows(small_samples), replace(CONFIG, epochs=1, seed=seed))
+        _fit(network, _windows(small_samples), replace(CONFIG, epochs=1, seed=seed))
         trained.append(_weights(network))
     assert _equal(trained[0], trained[1])
     assert not _equal(trained[0], trained[2])
@@ -86,7 +98,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
 ) -> None:
     windows = _windows(small_samples)
     straight = small_network()
-    fit(straight, windows, CONFIG)
+    _fit(straight, windows, CONFIG)
 
     def stop(report: EpochReport) -> None:
         if report.epoch == 1:
@@ -94,23 +106,23 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
 
     state = tmp_path / "run.state"
     with pytest.raises(_InterruptedError):
-        fit(small_network(), windows, CONFIG, stop, state)
+        _fit(small_network(), windows, CONFIG, stop, state)
     resumed = small_network()
     epochs: list[int] = []
-    fit(resumed, windows, CONFIG, lambda report: epochs.append(report.epoch), state)
+    _fit(resumed, windows, CONFIG, lambda report: epochs.append(report.epoch), state)
     assert epochs == [2]
     assert _equal(_weights(straight), _weights(resumed))
     with pytest.raises(ValueError, match="start anew"):
-        fit(small_network(), windows, replace(CONFIG, seed=9), None, state)
+        _fit(small_network(), windows, replace(CONFIG, seed=9), None, state)
     torch.save({"schema": "something else"}, state)
     with pytest.raises(ValueError, match="no state of a training run"):
-        fit(small_network(), windows, CONFIG, None, state)
+        _fit(small_network(), windows, CONFIG, None, state)
 
 
 def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_samples: Samples) -> None:
     network = small_network()
     before = _weights(network)
-    fit(network, _windows(small_samples), replace(CONFIG, epochs=1, train_backbone=False))
+    _fit(network, _windows(small_samples), replace(CONFIG, epochs=1, train_backbone=False))
     after = _weights(network)
     # Its normalisation's running statistics too.
     encoder = [name for name in before if name.startswith("backbone.")]
@@ -118,7 +130,7 @@ def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_sampl
     assert all(torch.equal(before[name], after[name]) for name in encoder)
     assert not torch.equal(before["heatmap_head.to_heatmaps.weight"], after["heatmap_head.to_heatmaps.weight"])
     # And can be taken up again.
-    fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
+    _fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
     again = _weights(network)
     learnable = [f"backbone.{name}" for name, _ in network.backbone.named_parameters()]
     assert any(not torch.equal(after[name], again[name]) for name in learnable)
@@ -129,7 +141,7 @@ def test_the_encoder_has_a_rate_of_its_own(small_network: MakeNetwork, small_sam
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     # Adam's first step is as long as the rate.
     one_step = replace(CONFIG, epochs=1, batch_size=3, learning_rate=1e-3, backbone_rate=0.1, decay_after=1.0)
-    fit(network, _windows(small_samples), one_step)
+    _fit(network, _windows(small_samples), one_step)
     moved: dict[bool, float] = {True: 0.0, False: 0.0}
     for name, parameter in network.named_parameters():
         step = float((parameter.detach() - before[name]).abs().max())
@@ -143,12 +155,12 @@ def test_what_was_learnt_is_kept(
     small_network: MakeNetwork, small_samples: Samples, hand_model: HandModel, tmp_path: Path
 ) -> None:
     network, config = small_network(), replace(CONFIG, epochs=1)
-    fit(network, _windows(small_samples), config)
+    _fit(network, _windows(small_samples), config)
     learnt = evaluate(network, small_samples)
     path = tmp_path / "small.weights"
     save_weights(path, network, hand_model, training=asdict(config), metrics=asdict(learnt))
     kept = load_weights(path)
-    assert kept.training["weights"]["nll"] == config.weights.nll
+    assert kept.training["learning_rate"] == config.learning_rate
     assert evaluate(kept.build(hand_model), small_samples) == learnt
 
 
@@ -178,14 +190,14 @@ def test_a_training_step_cannot_read_the_truth(small_network: MakeNetwork, small
     peeking: Any = network
     peeking.truth = small_samples[0][1]
     with pytest.raises(TruthReadError):
-        fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
+        _fit(network, _windows(small_samples), replace(CONFIG, epochs=1))
     windows = _PeekingList(_windows(small_samples))
     windows.truth = small_samples[0][1]
     with pytest.raises(TruthReadError):
-        fit(small_network(), windows, replace(CONFIG, epochs=1))
+        _fit(small_network(), windows, replace(CONFIG, epochs=1))
     # Between the steps it may be read: that is where evaluation is.
     read: list[float] = []
-    fit(
+    _fit(
         small_network(),
         _windows(small_samples),
         replace(CONFIG, epochs=1),
@@ -200,14 +212,14 @@ def test_truth_makes_no_difference_to_training(small_network: MakeNetwork, small
         # The samples as a whole, so that whoever follows them to their truth finds it spoilt.
         samples = [(window, Truth(truth.joints_local * scale)) for window, truth in small_samples]
         network = small_network()
-        fit(network, _windows(samples), replace(CONFIG, epochs=1))
+        _fit(network, _windows(samples), replace(CONFIG, epochs=1))
         trained.append(_weights(network))
     assert _equal(*trained)
 
 
 def test_what_cannot_be_trained_is_refused(small_network: MakeNetwork, small_samples: Samples) -> None:
     with pytest.raises(ValueError, match="no windows"):
-        fit(small_network(), [], CONFIG)
+        _fit(small_network(), [], CONFIG)
     with pytest.raises(ValueError, match="1 or more"):
         FitConfig(epochs=0)
     with pytest.raises(ValueError, match="above 0"):
@@ -216,4 +228,4 @@ def test_what_cannot_be_trained_is_refused(small_network: MakeNetwork, small_sam
     with torch.no_grad():
         network.heatmap_head.to_heatmaps.bias.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="learning rate"):
-        fit(network, _windows(small_samples), CONFIG)
+        _fit(network, _windows(small_samples), CONFIG)

@@ -11,8 +11,10 @@ from engine.hand_model import HandModel
 from engine.network.config import preset
 from engine.network.network import UstHandNetwork
 from training.evaluate import evaluate
+from training.feeds import WindowFeed
 from training.fit import FitConfig, fit
 from training.synthetic import SyntheticConfig, synthetic_windows
+from training.usthand import UstHandMethod
 
 
 @pytest.mark.slow
@@ -29,7 +31,7 @@ def test_labels_in_2d_teach_3d(hand_model: HandModel) -> None:
     assert untrained.mano_joints.mean_mm > 30.0
     # The trunk has seen hands already. Without augmentation: it is these frames that are to be learned.
     run = FitConfig(epochs=100, batch_size=2, learning_rate=2e-3, color_jitter=0.0, train_backbone=False)
-    fit(network, [window for window, _ in samples], run)
+    fit(UstHandMethod(network), WindowFeed([window for window, _ in samples]), run)
     trained = evaluate(network, samples)
     assert trained.answered == 1.0
     assert trained.mano_joints.mean_mm < 3.0

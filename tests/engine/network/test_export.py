@@ -16,6 +16,7 @@ pytest.importorskip("onnxscript")
 
 import onnx_ir  # noqa: E402
 
+from engine import code_version  # noqa: E402
 from engine.backends import NetworkOutputs, NetworkRuntime, open_runtime  # noqa: E402
 from engine.backends.base import INPUT_NAMES, OUTPUT_NAMES  # noqa: E402
 from engine.backends.stage_times import stage_times_ms  # noqa: E402
@@ -239,7 +240,7 @@ def test_a_card_names_its_weights_and_its_day(exported: Exported, monkeypatch: p
 
 
 def test_without_a_checkout_the_version_is_the_commit(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.shutil, "which", lambda _: None)
+    monkeypatch.setattr(code_version.shutil, "which", lambda _: None)
     assert card_of(exported.network).commit.startswith("usthand ")
 
 

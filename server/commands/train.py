@@ -1,0 +1,150 @@
+"""`usthand train`: from windows with 2D labels to weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from server.commands.options import HandModelOption
+from server.commands.packages import require_packages
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.fit import EpochReport, StepReport
+
+_NEEDED: Final = ("torch", "onnx", "onnxscript", "tensorboard")
+
+
+def train(
+    data: Annotated[
+        list[Path], typer.Option("--data", help="A folder of windows (synth-windows, pseudo-label); may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The run's folder; one that holds this run goes on with it.")],
+    validation: Annotated[
+        Path | None, typer.Option("--validation", help="Windows to look at after each epoch, never trained on.")
+    ] = None,
+    network: Annotated[str, typer.Option("--network", help="lite or resnet34.")] = "lite",
+    start: Annotated[Path | None, typer.Option("--start", help="Weights to start from, of the same network.")] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each window is seen.")] = 30,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a step, over all processes.")] = 8,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Adam's, at the start.")] = 3e-4,
+    train_trunk: Annotated[
+        bool,
+        typer.Option("--train-trunk/--fixed-trunk", help="Whether the encoder learns, or sees a crop once."),
+    ] = True,
+    trunk_rate: Annotated[float, typer.Option("--trunk-rate", help="Factor on the encoder's learning rate.")] = 1.0,
+    heatmap_weight: Annotated[float, typer.Option("--heatmap-weight", help="lambda_0 of eq. 17.")] = 0.001,
+    fewest_views: Annotated[
+        int, typer.Option("--fewest-views", min=0, max=8, help="Each step sees so many views or more; 0: always all.")
+    ] = 2,
+    precision: Annotated[str, typer.Option("--precision", help="float32 or bfloat16 (trunk and decoder).")] = "float32",
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...; auto takes a GPU if there is one.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Of a CPU; 0 is torch's own choice.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, views and noise.")] = 0,
+    hand_model: HandModelOption = None,
+) -> None:
+    """Train the network from 2D labels alone; stopped, the same command goes on where it was.
+
+    Several processes or hosts: `torchrun --nproc-per-node 2 -m server.cli train ...`. Curves and pictures:
+    `tensorboard --logdir RUN/tensorboard`.
+
+    For example:
+
+        usthand train --data windows --validation held-out --out run --fixed-trunk --epochs 10
+
+        usthand export --weights run/weights.pt --out mine.onnx
+    """
+    require_packages("train", _NEEDED)
+    import torch
+
+    from engine.hand_model.model import HandModel
+    from engine.network.config import preset
+    from training.datasets import Joined, ShardedWindows
+    from training.distributed import rank
+    from training.fit import FitConfig
+    from training.losses import LossWeights
+    from training.run import RunConfig
+    from training.run import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    windows = Joined([ShardedWindows(path) for path in data])
+    config = RunConfig(
+        network=preset(network),
+        fit=FitConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            train_backbone=train_trunk,
+            backbone_rate=trunk_rate,
+            fewest_views=fewest_views,
+            precision=cast(Literal["float32", "bfloat16"], precision),
+            seed=seed,
+        ),
+        losses=LossWeights(heatmap=heatmap_weight),
+        start=start,
+    )
+
+    def say(report: EpochReport, reached: dict[str, float]) -> None:
+        told = ", ".join(f"{name} {value:.2f}" for name, value in reached.items())
+        terms = ", ".join(f"{name} {value:.4f}" for name, value in report.terms.items())
+        typer.echo(
+            f"epoch {report.epoch + 1} of {epochs}, step {report.steps}: loss {report.total:.4f} ({terms}) {told}"
+        )
+
+    steps_per_epoch = -(-len(windows) // min(batch_size, len(windows)))
+    with _bars(len(windows) if not train_trunk else 0, steps_per_epoch * epochs) as (on_level, on_step):
+        weights = run(
+            out,
+            config,
+            windows,
+            None if validation is None else ShardedWindows(validation),
+            HandModel.load(hand_model),
+            device=_device(device),
+            on_epoch=say,
+            on_step=on_step,
+            on_level=on_level,
+        )
+    if rank() == 0:
+        typer.echo(f"{weights}: trained on {windows.name}")
+
+
+@contextmanager
+def _bars(windows: int, steps: int) -> Iterator[tuple[Callable[[str], None], Callable[[StepReport], None]]]:
+    """Two bars on a terminal: windows that the trunk has seen, and steps; elsewhere nothing."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        seen = progress.add_task("trunk", total=windows, visible=windows > 0)
+        made = progress.add_task("steps", total=steps)
+
+        def on_step(report: StepReport) -> None:
+            progress.update(made, completed=report.step + 1, description=f"loss {report.total:.3f}")
+
+        yield lambda _: progress.advance(seen), on_step
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name, each process of a host its own GPU.
+
+    Raises:
+        ValueError: If it is none that is there.
+    """
+    import torch
+
+    if name == "auto":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); use cpu, or auto") from error
+    return device

@@ -1,0 +1,7 @@
+"""Where windows come from: rendered shards, a lab's own recordings, published data sets; all behind one interface."""
+
+from training.datasets.base import WindowSource
+from training.datasets.joined import Joined
+from training.datasets.shards import Labelled, ShardedWindows, write_manifest, write_shard
+
+__all__ = ["Joined", "Labelled", "ShardedWindows", "WindowSource", "write_manifest", "write_shard"]
