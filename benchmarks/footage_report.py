@@ -27,8 +27,6 @@ from benchmarks._footage import (
     bone_lengths,
     frame_sets,
     load,
-    palm_length,
-    palm_px,
     print_table,
     read_poses,
     robust_spread,
@@ -36,6 +34,7 @@ from benchmarks._footage import (
 from calibration import Rig
 from engine.factory import open_engine
 from engine.hand_model.model import JOINT_NAMES
+from training.leave_one_out import palm_length, palm_px
 
 # A view whose joints lie this share of a palm from the answer, as a whole, shows something else.
 _ASTRAY_PALMS = 0.5
