@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,16 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration import Rig
-from capture.frames import FrameSet
 from capture.rig_config import RigConfig
 from engine.hand_model.model import PARENTS_21, HandModel, Side
 from engine.types import HandPose
-from server.commands.sources import open_rig, open_session
+from server.commands.sources import open_rig
 
 PALM_BONE_ENDS: Final = (1, 5, 9, 13, 17)
 """Joints that a bone of the palm leads to, from the wrist."""
-
-_SILENCE_S = 60.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,26 +85,6 @@ class Quantiles:
     def cells(self) -> tuple[str, str, str]:
         """Return the three as table cells."""
         return str(self.n), f"{self.median:.2f}", f"{self.p95:.2f}"
-
-
-def frame_sets(config: RigConfig, rig: Rig, limit: int | None = None) -> Iterator[FrameSet]:
-    """Yield every frame set of the recording in order; each is valid until the next is asked for.
-
-    Raises:
-        CaptureError: If a source fails.
-        TimeoutError: If the sources fall silent.
-    """
-    with open_session(config, rig, "lossless") as session:
-        count = 0
-        while limit is None or count < limit:
-            frame_set = session.next(_SILENCE_S)
-            if frame_set is None:
-                if session.finished:
-                    return
-                raise TimeoutError(f"rig {config.name}: no frame set came for {_SILENCE_S:g} s")
-            with frame_set:
-                yield frame_set
-            count += 1
 
 
 def load(path: Path) -> tuple[RigConfig, Rig]:
