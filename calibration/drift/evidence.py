@@ -124,6 +124,32 @@ def gather(rig: Rig, sighting: Sighting, velocities_px: NDArray[np.float64] | No
     return None if part is None else _spread(part, views, len(rig))
 
 
+def meet(rig: Rig, sighting: Sighting) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Place a hand's joints where all views' rays meet.
+
+    Returns:
+        The joints that two views or more saw `(J, 3)`, world, metres, and which of the 21 they are; None where too few
+        are, or their rays do not meet before the cameras.
+    """
+    shared = sighting.seen.sum(axis=0) >= 2
+    if np.count_nonzero(shared) < _MIN_JOINTS:
+        return None
+    rays, _ = _rays(rig, sighting, shared, None)
+    usable = np.asarray(np.isfinite(rays).all(axis=-1))
+    if (usable.sum(axis=0) < 2).any():
+        return None
+    R = np.stack([camera.T_camera_world[:3, :3] for camera in rig])
+    t = np.stack([camera.T_camera_world[:3, 3] for camera in rig])
+    rays = np.where(usable[..., None], rays, 0.0)
+    points = _meet(R, t, rays, usable)
+    for _ in range(_GAUSS_NEWTON_STEPS):
+        linear = _linearise(R, t, points, rays, usable)
+        if linear is None:
+            return None
+        points = points + linear.step
+    return points, shared
+
+
 def _rays(
     rig: Rig, sighting: Sighting, joints: NDArray[np.bool_], velocities_px: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -148,6 +174,53 @@ def _focals_px(camera: Camera) -> NDArray[np.float64]:
     return np.array([camera.K[0, 0], camera.K[1, 1]])
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Linear:
+    """Observations linearised about points; see `_linearise`."""
+
+    camera_points: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    by_camera_point: NDArray[np.float64]
+    by_point: NDArray[np.float64]
+    pull: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+
+    @property
+    def step(self) -> NDArray[np.float64]:
+        """Where the points would go `(J, 3)`."""
+        step: NDArray[np.float64] = (self.inverse @ self.pull[..., None])[..., 0]
+        return step
+
+
+def _linearise(
+    R: NDArray[np.float64],
+    t: NDArray[np.float64],
+    points: NDArray[np.float64],
+    rays: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+) -> _Linear | None:
+    """Linearise all observations about points `(J, 3)`; None where one lies behind a camera that saw it."""
+    camera_points = points @ R.transpose(0, 2, 1) + t[:, None]
+    depth = camera_points[..., 2]
+    if np.where(usable, depth, 1.0).min() < _MIN_DEPTH_M:
+        return None
+    depth = np.maximum(depth, _MIN_DEPTH_M)
+    flat = camera_points[..., :2] / depth[..., None]
+    residual = np.where(usable[..., None], rays - flat, 0.0)
+    sigma = NOISE_OF_PALM * PALM_M / np.median(depth, axis=1)
+    weight = usable / sigma[:, None] ** 2
+    by_camera_point = np.zeros((*depth.shape, 2, 3))
+    by_camera_point[..., 0, 0] = by_camera_point[..., 1, 1] = 1 / depth
+    by_camera_point[..., 2] = -flat / depth[..., None]
+    by_point = by_camera_point @ R[:, None]
+    weighted = by_point * weight[..., None, None]
+    shape = np.einsum("vjai,vjak->jik", weighted, by_point)
+    pull = np.einsum("vjai,vja->ji", weighted, residual)
+    inverse = np.linalg.inv(shape + 1e-9 * np.trace(shape, axis1=1, axis2=2)[:, None, None] * np.eye(3))
+    return _Linear(camera_points, residual, weight, by_camera_point, by_point, pull, inverse)
+
+
 def _eliminate(
     R: NDArray[np.float64],
     t: NDArray[np.float64],
@@ -157,45 +230,31 @@ def _eliminate(
 ) -> Evidence | None:
     """Place the joints and eliminate them."""
     points = _meet(R, t, rays, usable)
-    for _ in range(_GAUSS_NEWTON_STEPS):
-        camera_points = points @ R.transpose(0, 2, 1) + t[:, None]
-        depth = camera_points[..., 2]
-        if np.where(usable, depth, 1.0).min() < _MIN_DEPTH_M:
-            return None
-        depth = np.maximum(depth, _MIN_DEPTH_M)
-        flat = camera_points[..., :2] / depth[..., None]
-        residual = np.where(usable[..., None], rays - flat, 0.0)
-        sigma = NOISE_OF_PALM * PALM_M / np.median(depth, axis=1)
-        weight = usable / sigma[:, None] ** 2
-        by_camera_point = np.zeros((*depth.shape, 2, 3))
-        by_camera_point[..., 0, 0] = by_camera_point[..., 1, 1] = 1 / depth
-        by_camera_point[..., 2] = -flat / depth[..., None]
-        by_point = by_camera_point @ R[:, None]
-        weighted = by_point * weight[..., None, None]
-        shape = np.einsum("vjai,vjak->jik", weighted, by_point)
-        pull = np.einsum("vjai,vja->ji", weighted, residual)
-        inverse = np.linalg.inv(shape + 1e-9 * np.trace(shape, axis1=1, axis2=2)[:, None, None] * np.eye(3))
-        step = (inverse @ pull[..., None])[..., 0]
-        points = points + step
-    # The last step was not applied to what was linearised: it is what the elimination takes out.
+    first = _linearise(R, t, points, rays, usable)
+    linear = None if first is None else _linearise(R, t, points + first.step, rays, usable)
+    if linear is None:
+        return None
     count, joints = usable.shape
     by_camera = np.zeros((count, joints, 2, PARAMETERS))
-    x, y, z = np.moveaxis(camera_points, -1, 0)
+    x, y, z = np.moveaxis(linear.camera_points, -1, 0)
     zero = np.zeros_like(x)
     turned = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(count, joints, 3, 3)
-    by_camera[..., TURN] = by_camera_point @ turned
-    by_camera[..., MOVE] = by_camera_point
+    by_camera[..., TURN] = linear.by_camera_point @ turned
+    by_camera[..., MOVE] = linear.by_camera_point
     by_camera[..., DELAY] = speed[:, None]
-    weighted_camera = by_camera * weight[..., None, None]
+    weighted = by_camera * linear.weight[..., None, None]
     size = count * PARAMETERS
     normal = np.zeros((count, PARAMETERS, count, PARAMETERS))
-    own = weighted_camera.reshape(count, -1, PARAMETERS).transpose(0, 2, 1) @ by_camera.reshape(count, -1, PARAMETERS)
+    own = weighted.reshape(count, -1, PARAMETERS).transpose(0, 2, 1) @ by_camera.reshape(count, -1, PARAMETERS)
     normal[np.arange(count), :, np.arange(count), :] = own
-    coupling = (weighted_camera.transpose(0, 1, 3, 2) @ by_point).transpose(0, 2, 1, 3).reshape(size, joints, 3)
-    solved = np.einsum("pji,jik->pjk", coupling, inverse)
+    coupling = (weighted.transpose(0, 1, 3, 2) @ linear.by_point).transpose(0, 2, 1, 3).reshape(size, joints, 3)
+    solved = np.einsum("pji,jik->pjk", coupling, linear.inverse)
     reduced = normal.reshape(size, size) - solved.reshape(size, -1) @ coupling.reshape(size, -1).T
-    gradient = np.einsum("vjap,vja->vp", weighted_camera, residual).reshape(size) - np.einsum("pji,ji->p", solved, pull)
-    cost = float(np.einsum("vja,vj->", residual**2, weight) - np.einsum("ji,ji->", pull, step))
+    gradient = np.einsum("vjap,vja->vp", weighted, linear.residual).reshape(size)
+    gradient = gradient - np.einsum("pji,ji->p", solved, linear.pull)
+    cost = float(np.einsum("vja,vj->", linear.residual**2, linear.weight))
+    # What one more step of the points would take away is not the cameras' fault.
+    cost -= float(np.einsum("ji,ji->", linear.pull, linear.step))
     rows = 2 * np.count_nonzero(usable) - 3 * joints
     evidence = Evidence(reduced, gradient, max(cost, 0.0), float(rows), usable.sum(axis=1).astype(np.float64))
     misfit = evidence.cost / max(rows, 1)

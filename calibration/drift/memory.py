@@ -76,8 +76,14 @@ class HandMemory:
             if fits and oldest:
                 self._learn(oldest)
 
-    def recalibrate(self, rig: Rig) -> None:
-        """Judge this calibration from now on, by new moments; what is usual of the landmark network stays."""
+    def recalibrate(self, rig: Rig, *, fits: bool) -> None:
+        """Judge this calibration from now on, by new moments.
+
+        What is usual of the landmark network stays; the window joins it if it fitted the calibration until now.
+        """
+        if fits:
+            for hands in self._moments.values():
+                self._learn(hands)
         self._rig = rig
         self._moments.clear()
 

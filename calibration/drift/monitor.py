@@ -70,7 +70,7 @@ class DriftMonitor:
         ]
         self._recalibrated = frozenset(changed)
         self._rig = rig
-        self._memory.recalibrate(rig)
+        self._memory.recalibrate(rig, fits=self._fitting())
         self._pictures.restart(rig)
         self._verdicts = [Verdict(camera_id) for camera_id in rig.camera_ids]
         self._agreed = self._quiet = 0
@@ -93,6 +93,17 @@ class DriftMonitor:
         )
         return self._verdicts[view]
 
+    def distrust(self, camera_id: str) -> Verdict:
+        """Judge a camera again that was trusted.
+
+        Raises:
+            KeyError: If the rig has no such camera.
+        """
+        view = self._rig.camera_ids.index(self._rig.camera(camera_id).id)
+        if self._verdicts[view].state == "trusted":
+            self._verdicts[view] = Verdict(camera_id)
+        return self._verdicts[view]
+
     def judge(self) -> tuple[Verdict, ...]:
         """Judge what was seen; call it every half second or so."""
         self._memory.pass_on(fits=not any(verdict.blamed for verdict in self._verdicts))
@@ -112,6 +123,13 @@ class DriftMonitor:
         self._clear()
         self._note_figures(finding, moments)
         return self.verdicts
+
+    def _fitting(self) -> bool:
+        """Whether enough was seen lately, and none of it speaks against the calibration."""
+        moments = self._memory.moments
+        if self._memory.count < self.config.least_moments or any(verdict.blamed for verdict in self._verdicts):
+            return False
+        return judge_hands(moments, self._memory.usual, self.config).misfit < _SHOWS_NOTHING
 
     def _confirm(self, finding: Finding | None) -> None:
         blamed: tuple[int, ...] = () if finding is None else tuple(sorted(finding.blamed))
@@ -167,7 +185,7 @@ class DriftMonitor:
 
     def _start_afresh(self) -> None:
         """What was seen with the blamed camera is no evidence against the others."""
-        self._memory.recalibrate(self._rig)
+        self._memory.recalibrate(self._rig, fits=False)
         self._agreed = self._quiet = 0
 
     def _clear(self) -> None:
@@ -225,6 +243,12 @@ def _message(verdict: Verdict) -> str:
         f"a recording); POST /api/v1/cameras/{name}/trust if it is right"
     )
     match verdict.state:
+        case "miscalibrated" if verdict.cause == "calibration changed":
+            return (
+                "no longer fits since its calibration was changed; go back to the one before (POST "
+                "/api/v1/calibration/rollback), or POST /api/v1/cameras/"
+                f"{name}/trust if it is right"
+            )
         case "miscalibrated":
             return f"no longer fits its calibration, it seems {turned} ({verdict.cause}); {repair}"
         case "suspect":
