@@ -20,6 +20,7 @@ class DriftConfig:
         shift_in_noise: ... nor one below so many times what the views disagree by anyway.
         coherence: How alike the moments must ask for the same correction.
         lead: How much better than every other camera the blamed one must explain it, where views can tell.
+        clear_misfit: From how large a misfit on cameras are suspected that cannot be told apart, of three or more.
         without_usual: How much clearer all of it must be while nothing is known to be usual.
         confirmations: Judgements in a row that must agree.
         cleared_after: Judgements in a row without a misfit that clear a camera that goes on being used.
@@ -35,10 +36,11 @@ class DriftConfig:
     least_usual: int = 4
     usual_moments: int = 60
     sample_s: float = 0.18
-    least_shift: float = 0.02
+    least_shift: float = 0.03
     shift_in_noise: float = 0.7
     coherence: float = 0.8
     lead: float = 1.4
+    clear_misfit: float = 2.0
     without_usual: float = 1.6
     confirmations: int = 3
     cleared_after: int = 10

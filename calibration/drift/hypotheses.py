@@ -13,8 +13,9 @@ from calibration.drift.evidence import NOISE_OF_PALM, PARAMETERS, Evidence
 
 # What a bump is like before anything is seen of it.
 _TURN_PRIOR_RAD: Final = np.radians(2.0)
-_MOVE_PRIOR_M: Final = 0.01
+_MOVE_PRIOR_M: Final = 0.003
 _PLACE: Final = 6
+_LOUD_MOMENT: Final = 2.5
 # Joints of one sighting err together, and so do sightings of one moment: so many joints count as one.
 JOINTS_AS_ONE: Final = 50.0
 
@@ -26,7 +27,7 @@ class Explanation:
     Args:
         view: Which.
         correction: `(7,)`: turn (rad) and move (m) that its `T_camera_world` lacks; no delay.
-        gain: How much of the cost it takes away.
+        gain: How much better it explains what was seen than no change does, its own unlikelihood deducted.
         shift_of_palm: How far it moves the joints that the view saw, where the other views can tell, as a share of
             the palm's length: rms.
         coherence: In [0, 1]: how alike the moments ask for it. Chance makes about 1 / sqrt(moments).
@@ -47,6 +48,13 @@ class Explanation:
     def moved_mm(self) -> float:
         """How far the camera moved, millimetres."""
         return float(np.linalg.norm(self.correction[3:6])) * 1e3
+
+
+def calmed(moments: Sequence[Evidence]) -> list[Evidence]:
+    """Let moments that misfit far more than the others do pull no stronger: another hand may be in them."""
+    misfit = np.array([moment.cost / max(moment.rows, 1.0) for moment in moments])
+    limit = _LOUD_MOMENT * max(float(np.median(misfit)), 1e-9)
+    return [m if own <= limit else m.scaled(limit / own) for m, own in zip(moments, misfit.tolist(), strict=True)]
 
 
 def shift_of_palm(moments: Sequence[Evidence], view: int, correction: NDArray[np.float64]) -> float:
@@ -80,7 +88,7 @@ def moved(moments: Sequence[Evidence], view: int, usual: NDArray[np.float64] | N
     return Explanation(
         view=view,
         correction=correction,
-        gain=float(2 * found @ gradient - found @ normal @ found),
+        gain=float(found @ gradient),
         shift_of_palm=shift_of_palm(moments, view, correction),
         coherence=max(0.0, float(votes.sum())) / loudness if loudness > 0 else 0.0,
     )

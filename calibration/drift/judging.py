@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calibration.drift.config import DriftConfig
 from calibration.drift.evidence import DELAY, NOISE_OF_PALM, PARAMETERS, Evidence
-from calibration.drift.hypotheses import JOINTS_AS_ONE, Explanation, moved
+from calibration.drift.hypotheses import JOINTS_AS_ONE, Explanation, calmed, moved
 
 _DELAY_PRIOR_S: Final = 0.1
 # A misfit that is new must also be there when nothing is taken for usual: a wrong idea of the usual is no misfit.
@@ -28,7 +28,7 @@ class Finding:
         explanations: One a camera that was seen, the best first.
         misfit: How far the best one shifts joints, in multiples of what is worth a word and weighed by its coherence: 1
             and more is a misfit.
-        blamed: Views that may be the cause: none, one, or all of a pair that cannot be told apart.
+        blamed: Views that may be the cause: none, one, or those that cannot be told apart, the best first.
         delays_s: How late each view is against the mean of all `(V,)`.
     """
 
@@ -64,7 +64,7 @@ def judge_hands(moments: Sequence[Evidence], usual: Evidence | None, config: Dri
     delays = delays_s(now if usual is None else Evidence.total((usual, now)))
     late = np.zeros(now.views * PARAMETERS)
     late[DELAY::PARAMETERS] = delays
-    timely = [moment.corrected(late) for moment in moments]
+    timely = calmed([moment.corrected(late) for moment in moments])
     seen = [view for view in range(now.views) if now.joints[view] > 0]
     plain = {view: moved(timely, view) for view in seen}
     found = plain
@@ -76,15 +76,16 @@ def judge_hands(moments: Sequence[Evidence], usual: Evidence | None, config: Dri
     left = sum(moment.cost for moment in timely) - plain[best.view].gain
     rows = sum(moment.rows for moment in timely)
     noise = NOISE_OF_PALM * float(np.sqrt(max(left, 0.0) / max(rows, 1.0)))
-    worth_a_word = max(config.least_shift, config.shift_in_noise * noise)
+    # Two views see only one of the two directions in which a picture may shift.
+    visible = float(np.sqrt(min(1.0, (2 * len(seen) - 3) / len(seen))))
+    worth_a_word = max(config.least_shift * visible, config.shift_in_noise * noise)
     if usual is None:
         worth_a_word *= config.without_usual
     misfit = min(best.shift_of_palm, plain[best.view].shift_of_palm / _ALSO_PLAIN) / worth_a_word
     misfit *= (best.coherence / config.coherence) ** _COHERENCE_COUNTS
     blamed: tuple[int, ...] = ()
     if misfit >= 1 and best.coherence >= config.coherence:
-        if len(seen) == 2:
-            blamed = (best.view, ranked[1].view)
-        elif best.gain >= config.lead * ranked[1].gain:
-            blamed = (best.view,)
+        near = tuple(explanation.view for explanation in ranked if config.lead * explanation.gain > best.gain)
+        if len(near) == 1 or len(seen) == 2 or (len(near) < len(seen) and misfit >= config.clear_misfit):
+            blamed = near if len(seen) > 2 else (best.view, ranked[1].view)
     return Finding(tuple(ranked), misfit, blamed, delays)

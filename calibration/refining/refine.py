@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from calibration.drift.config import DriftConfig
 from calibration.drift.evidence import NOISE_OF_PALM, PARAMETERS, Evidence, gather, velocity_px
+from calibration.drift.hypotheses import calmed
 from calibration.drift.judging import delays_s, judge_hands
 from calibration.drift.sighting import Sighting
 from calibration.refining.changes import Change
@@ -25,19 +26,18 @@ from calibration.rig import Rig
 
 _ROUNDS: Final = 6
 _TURN_PRIOR_RAD: Final = np.radians(2.0)
-_MOVE_PRIOR_M: Final = 0.01
+_MOVE_PRIOR_M: Final = 0.003
 # A camera whose background turned as a whole hardly moved beside that.
-_MOVE_PRIOR_OF_TURNED_M: Final = 0.003
+_MOVE_PRIOR_OF_TURNED_M: Final = 0.002
 # What a landmark network is off by in all moments alike, as a share of the palm: no amount of hands averages it away.
 _HABIT_OF_PALM: Final = 0.015
-_LOUD_MOMENT: Final = 2.5
 _SAMPLE_S: Final = 0.15
 _MOMENT_S: Final = 0.5
 _HELD_OUT_EVERY: Final = 4
 _LEAST_MOMENTS: Final = 6
 _LEAST_GAIN: Final = 0.02
 # Hands may fit a little worse than before where pictures say how the camera turned: they have their habits.
-_MOST_LOSS_BESIDE_PICTURES: Final = 0.15
+_MOST_LOSS_BESIDE_PICTURES: Final = 0.08
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -217,13 +217,9 @@ def _solve(
     turned = rig
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     for _ in range(_ROUNDS):
-        moments = list(_moments(turned, timed).values())
-        weights = _calm(moments)
-        normal = sum(
-            (w * m.normal[np.ix_(own, own)] for w, m in zip(weights, moments, strict=True)),
-            np.zeros((len(own), len(own))),
-        )
-        pulls = np.stack([w * m.gradient[own] for w, m in zip(weights, moments, strict=True)])
+        moments = calmed(list(_moments(turned, timed).values()))
+        normal = sum((moment.normal[np.ix_(own, own)] for moment in moments), np.zeros((len(own), len(own))))
+        pulls = np.stack([moment.gradient[own] for moment in moments])
         trust = _trust(normal, pulls, sum(float(m.joints[list(moved)].sum()) for m in moments))
         information = normal * trust + precision
         step = _solved(information, pulls.sum(axis=0) * trust + precision @ (mean - total))
@@ -251,14 +247,6 @@ def _prior(
             means.append(np.concatenate([change.turn_rad, np.zeros(3)]))
             sigmas.append(np.concatenate([change.sigma_rad, np.full(3, _MOVE_PRIOR_OF_TURNED_M)]))
     return np.concatenate(means), np.diag(1 / np.concatenate(sigmas) ** 2)
-
-
-def _calm(moments: Sequence[Evidence]) -> NDArray[np.float64]:
-    """Weights of moments: less for those that misfit far more than the others do."""
-    misfit = np.array([moment.cost / max(moment.rows, 1.0) for moment in moments])
-    limit = _LOUD_MOMENT * max(float(np.median(misfit)), 1e-9)
-    calmed: NDArray[np.float64] = np.minimum(1.0, limit / np.maximum(misfit, 1e-9))
-    return calmed
 
 
 def _trust(normal: NDArray[np.float64], pulls: NDArray[np.float64], joints: float) -> float:
