@@ -30,6 +30,8 @@ NOISE_OF_PALM: Final = 0.03
 PALM_M: Final = 0.095
 _MIN_JOINTS: Final = 10
 _MIN_DEPTH_M: Final = 0.05
+# Wrist, and the knuckles of index, middle and little finger.
+_PALM: Final = (0, 5, 9, 17)
 # A sighting that misfits by more than this, in standard deviations, pulls no stronger: another hand may be in it.
 _STRONGEST_MISFIT: Final = 8.0
 _GAUSS_NEWTON_STEPS: Final = 2
@@ -150,6 +152,81 @@ def meet(rig: Rig, sighting: Sighting) -> tuple[NDArray[np.float64], NDArray[np.
     return points, shared
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class ViewEvidence:
+    """What one view's sight of a hand says of that view alone, the joints placed anew by all views.
+
+    Args:
+        joints: Which joints `(J,)`.
+        by_place: Change of each ray with the camera's turn and move `(J, 2, 6)`.
+        by_offset: ... and with an offset of the joint in the hand's own axes, metres `(J, 2, 3)`.
+        information: Inverse covariance of each ray's residual `(J, 2, 2)`, once the joint is free.
+        pull: The residuals, weighed by it `(J, 2)`.
+    """
+
+    joints: NDArray[np.intp]
+    by_place: NDArray[np.float64]
+    by_offset: NDArray[np.float64]
+    information: NDArray[np.float64]
+    pull: NDArray[np.float64]
+
+
+def gather_view(
+    rig: Rig, sighting: Sighting, view: int, velocities_px: NDArray[np.float64] | None = None
+) -> ViewEvidence | None:
+    """Work out what one view's sight of a hand says of that view; see `gather`.
+
+    Returns:
+        The evidence; None where the view did not see the hand, others did not, or its palm was not seen.
+    """
+    shared = sighting.seen.sum(axis=0) >= 2
+    if not shared[list(_PALM)].all() or np.count_nonzero(shared) < _MIN_JOINTS:
+        return None
+    rays, _ = _rays(rig, sighting, shared, velocities_px)
+    usable = np.asarray(np.isfinite(rays).all(axis=-1))
+    if (usable.sum(axis=0) < 2).any() or not usable[view].all():
+        return None
+    R = np.stack([camera.T_camera_world[:3, :3] for camera in rig])
+    t = np.stack([camera.T_camera_world[:3, 3] for camera in rig])
+    rays = np.where(usable[..., None], rays, 0.0)
+    points = _meet(R, t, rays, usable)
+    first = _linearise(R, t, points, rays, usable)
+    linear = None if first is None else _linearise(R, t, points + first.step, rays, usable)
+    if first is None or linear is None:
+        return None
+    placed = np.full((21, 3), np.nan)
+    placed[shared] = points + first.step
+    by_place = np.concatenate(
+        [linear.by_camera_point[view] @ _turned(linear.camera_points[view]), linear.by_camera_point[view]], axis=-1
+    )
+    weight = linear.weight[view][:, None, None]
+    by_point = linear.by_point[view]
+    information = weight * np.eye(2) - weight**2 * (by_point @ linear.inverse @ by_point.transpose(0, 2, 1))
+    pull = linear.weight[view][:, None] * (linear.residual[view] - (by_point @ linear.step[..., None])[..., 0])
+    misfit = float((linear.weight * (linear.residual**2).sum(axis=-1)).sum()) / max(
+        2 * usable.sum() - 3 * len(points), 1
+    )
+    if misfit > _STRONGEST_MISFIT**2:
+        return None
+    return ViewEvidence(np.flatnonzero(shared), by_place, by_point @ _hand_axes(placed), information, pull)
+
+
+def _hand_axes(joints_world: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The hand's own axes `(3, 3)` as columns: along the palm, across it, out of it."""
+    wrist, index, middle, little = (joints_world[joint] for joint in _PALM)
+    along = (middle - wrist) / np.linalg.norm(middle - wrist)
+    out = np.cross(index - wrist, little - wrist)
+    out /= np.linalg.norm(out)
+    return np.column_stack([along, np.cross(out, along), out])
+
+
+def _turned(camera_points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Change of points `(..., 3)` in camera axes with a small turn of the world about the camera `(..., 3, 3)`."""
+    x, y, z = np.moveaxis(camera_points, -1, 0)
+    zero = np.zeros_like(x)
+    return np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(*x.shape, 3, 3)
+
+
 def _rays(
     rig: Rig, sighting: Sighting, joints: NDArray[np.bool_], velocities_px: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -236,10 +313,7 @@ def _eliminate(
         return None
     count, joints = usable.shape
     by_camera = np.zeros((count, joints, 2, PARAMETERS))
-    x, y, z = np.moveaxis(linear.camera_points, -1, 0)
-    zero = np.zeros_like(x)
-    turned = np.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(count, joints, 3, 3)
-    by_camera[..., TURN] = linear.by_camera_point @ turned
+    by_camera[..., TURN] = linear.by_camera_point @ _turned(linear.camera_points)
     by_camera[..., MOVE] = linear.by_camera_point
     by_camera[..., DELAY] = speed[:, None]
     weighted = by_camera * linear.weight[..., None, None]

@@ -2,6 +2,6 @@
 
 from calibration.refining.changes import Change, find_change
 from calibration.refining.errors import RefineError
-from calibration.refining.refine import CameraCorrection, Refined, refine
+from calibration.refining.solve import CameraCorrection, Refined, refine
 
 __all__ = ["CameraCorrection", "Change", "RefineError", "Refined", "find_change", "refine"]

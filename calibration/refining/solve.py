@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.drift.config import DriftConfig
-from calibration.drift.evidence import NOISE_OF_PALM, PARAMETERS, Evidence, gather, velocity_px
-from calibration.drift.hypotheses import calmed
+from calibration.drift.evidence import Evidence, gather, gather_view, velocity_px
+from calibration.drift.hypotheses import JOINTS_AS_ONE
 from calibration.drift.judging import delays_s, judge_hands
 from calibration.drift.sighting import Sighting
 from calibration.refining.changes import Change
@@ -26,11 +26,12 @@ from calibration.rig import Rig
 
 _ROUNDS: Final = 6
 _TURN_PRIOR_RAD: Final = np.radians(2.0)
-_MOVE_PRIOR_M: Final = 0.003
-# A camera whose background turned as a whole hardly moved beside that.
-_MOVE_PRIOR_OF_TURNED_M: Final = 0.002
-# What a landmark network is off by in all moments alike, as a share of the palm: no amount of hands averages it away.
-_HABIT_OF_PALM: Final = 0.015
+# A camera that is bumped turns about something near by: so far away at most, and its optical centre moves with it.
+_LEVER_M: Final = 0.1
+_LEAST_MOVE_PRIOR_M: Final = 0.001
+# A view's own idea of where a joint is on the hand, standard deviation: no amount of hands averages it away.
+_HABIT_M: Final = 0.002
+_UNKNOWNS: Final = 6 + 3 * 21
 _SAMPLE_S: Final = 0.15
 _MOMENT_S: Final = 0.5
 _HELD_OUT_EVERY: Final = 4
@@ -107,7 +108,7 @@ def refine(
     """
     changes = changes or {}
     solving, judging = _split(sightings)
-    timed = _with_velocities(sightings)
+    timed = _in_step(rig, _with_velocities(sightings))
     moments = _moments(rig, [pair for pair in timed if _second(pair[0]) in solving])
     if len(moments) < _LEAST_MOMENTS:
         raise RefineError(
@@ -115,23 +116,22 @@ def refine(
             "needed; record some ten seconds of hands moving through the whole volume"
         )
     moved = _who_moved(rig, tuple(moments.values()), cameras, changes)
-    solving_pairs = [pair for pair in timed if _second(pair[0]) in solving]
-    refined, covariance, totals = _solve(rig, solving_pairs, moved, changes)
+    refined, sigmas, totals = _solve(rig, [pair for pair in timed if _second(pair[0]) in solving], moved, changes)
     held_out = [sighting for sighting, _ in timed if _second(sighting) in judging]
     before, after = reprojection(rig, held_out), reprojection(refined, held_out)
     _refuse_no_better(rig, moved, changes, before, after)
     corrections = tuple(
         CameraCorrection(
             camera_id=rig.cameras[view].id,
-            turn_deg=np.degrees(totals[place : place + 3]),
-            turn_sigma_deg=np.degrees(np.sqrt(np.diag(covariance)[place : place + 3])),
-            move_mm=1e3 * totals[place + 3 : place + 6],
-            move_sigma_mm=1e3 * np.sqrt(np.diag(covariance)[place + 3 : place + 6]),
+            turn_deg=np.degrees(total[:3]),
+            turn_sigma_deg=np.degrees(sigma[:3]),
+            move_mm=1e3 * total[3:],
+            move_sigma_mm=1e3 * sigma[3:],
             by_picture=rig.cameras[view].id in changes,
             before=before.get(rig.cameras[view].id),
             after=after.get(rig.cameras[view].id),
         )
-        for view, place in zip(moved, range(0, 6 * len(moved), 6), strict=True)
+        for view, total, sigma in zip(moved, totals, sigmas, strict=True)
     )
     return Refined(refined, corrections, before, after, len(moments), len({_second(s) for s in held_out}))
 
@@ -172,13 +172,16 @@ def _moments(rig: Rig, timed: Sequence[_Timed]) -> dict[tuple[int, int], Evidenc
         evidence = gather(rig, sighting, velocity)
         if evidence is not None:
             parts.setdefault((sighting.hand_id, _second(sighting)), []).append(evidence)
-    moments = {key: Evidence.total(part) for key, part in parts.items()}
+    return {key: Evidence.total(part) for key, part in parts.items()}
+
+
+def _in_step(rig: Rig, timed: Sequence[_Timed]) -> list[_Timed]:
+    """Correct the stamps of cameras whose pictures are older than they say: out of step is not out of place."""
+    moments = _moments(rig, timed)
     if not moments:
-        return moments
-    # Cameras out of step are not out of place.
-    late = np.zeros(len(rig) * PARAMETERS)
-    late[PARAMETERS - 1 :: PARAMETERS] = delays_s(Evidence.total(moments.values()))
-    return {key: moment.corrected(late) for key, moment in moments.items()}
+        return list(timed)
+    delays_ns = np.round(delays_s(Evidence.total(moments.values())) * 1e9).astype(np.int64)
+    return [(replace(sighting, stamps_ns=sighting.stamps_ns + delays_ns), velocity) for sighting, velocity in timed]
 
 
 def _who_moved(
@@ -210,63 +213,84 @@ def _who_moved(
 def _solve(
     rig: Rig, timed: Sequence[_Timed], moved: Sequence[int], changes: Mapping[str, Change]
 ) -> tuple[Rig, NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Newton: the refined rig, the covariance `(6 M, 6 M)` and the corrections `(6 M,)` of the moved cameras."""
-    mean, precision = _prior(rig, moved, changes)
-    own = np.concatenate([np.arange(view * PARAMETERS, view * PARAMETERS + 6) for view in moved])
-    total: NDArray[np.float64] = np.zeros(len(own))
+    """Gauss-Newton, one camera after the other: the refined rig, standard deviations and corrections `(M, 6)`."""
+    totals = np.zeros((len(moved), 6))
+    sigmas = np.zeros((len(moved), 6))
     turned = rig
-    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     for _ in range(_ROUNDS):
-        moments = calmed(list(_moments(turned, timed).values()))
-        normal = sum((moment.normal[np.ix_(own, own)] for moment in moments), np.zeros((len(own), len(own))))
-        pulls = np.stack([moment.gradient[own] for moment in moments])
-        trust = _trust(normal, pulls, sum(float(m.joints[list(moved)].sum()) for m in moments))
-        information = normal * trust + precision
-        step = _solved(information, pulls.sum(axis=0) * trust + precision @ (mean - total))
-        turned = _stepped(turned, moved, step)
-        total = total + step
-        covariance = np.asarray(np.linalg.inv(information), dtype=np.float64)
-    return turned, covariance, total
+        for index, view in enumerate(moved):
+            mean, precision = _prior(changes.get(rig.cameras[view].id), totals[index, :3])
+            normals, pulls = _by_moment(turned, timed, view)
+            information = normals.sum(axis=0) * _trust(normals, pulls)
+            pull = pulls.sum(axis=0) * _trust(normals, pulls)
+            placing, pulling = _without_habits(information, pull)
+            step = _solved(placing + precision, pulling + precision @ (mean - totals[index]))
+            turned = _stepped(turned, view, step)
+            totals[index] += step
+            sigmas[index] = np.sqrt(np.diag(np.linalg.inv(placing + precision)))
+    return turned, sigmas, totals
+
+
+def _by_moment(rig: Rig, timed: Sequence[_Timed], view: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each moment says of a camera's place (6) and of its habits (3 a joint): `(M, 69, 69)` and `(M, 69)`."""
+    parts: dict[tuple[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    for sighting, velocity in timed:
+        seen = gather_view(rig, sighting, view, velocity)
+        if seen is None:
+            continue
+        rows = np.zeros((len(seen.joints), 2, _UNKNOWNS))
+        rows[..., :6] = seen.by_place
+        for place, joint in enumerate(seen.joints):
+            rows[place, :, 6 + 3 * joint : 9 + 3 * joint] = seen.by_offset[place]
+        flat = rows.reshape(-1, _UNKNOWNS)
+        normal = (seen.information @ rows).reshape(-1, _UNKNOWNS).T @ flat
+        pull = flat.T @ seen.pull.ravel()
+        key = (sighting.hand_id, _second(sighting))
+        held = parts.get(key)
+        parts[key] = (normal, pull) if held is None else (held[0] + normal, held[1] + pull)
+    if not parts:
+        raise RefineError(
+            f"camera {rig.cameras[view].id} saw no hand together with another camera; record hands in its sight"
+        )
+    return np.stack([part[0] for part in parts.values()]), np.stack([part[1] for part in parts.values()])
+
+
+def _trust(normals: NDArray[np.float64], pulls: NDArray[np.float64]) -> float:
+    """What the hands' information is really worth: joints err together, and moments differ by more than their noise."""
+    left = pulls[:, :6] - pulls[:, :6].mean(axis=0)
+    normal = normals[:, :6, :6].sum(axis=0)
+    ridge = 1e-9 * np.trace(normal) * np.eye(6)
+    scatter = float(np.trace(np.linalg.solve(normal + ridge, left.T @ left))) / 6
+    return 1.0 / max(JOINTS_AS_ONE, scatter)
+
+
+def _without_habits(
+    information: NDArray[np.float64], pull: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Take the habits out: what is left speaks of the place whatever the view's idea of each joint is."""
+    own = information[6:, 6:] + np.eye(_UNKNOWNS - 6) / _HABIT_M**2
+    coupling = np.linalg.solve(own, information[6:, :6])
+    return information[:6, :6] - information[:6, 6:] @ coupling, pull[:6] - coupling.T @ pull[6:]
+
+
+def _prior(change: Change | None, turn_rad: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is known of a camera beside the hands: mean `(6,)` and precision `(6, 6)`, given its turn so far `(3,)`."""
+    turn, sigma = (np.zeros(3), np.full(3, _TURN_PRIOR_RAD)) if change is None else (change.turn_rad, change.sigma_rad)
+    move_m = float(np.hypot(_LEAST_MOVE_PRIOR_M, _LEVER_M * np.linalg.norm(turn_rad if change is None else turn)))
+    return np.concatenate([turn, np.zeros(3)]), np.diag(1 / np.concatenate([sigma, np.full(3, move_m)]) ** 2)
 
 
 def _solved(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(matrix, vector), dtype=np.float64)
 
 
-def _prior(
-    rig: Rig, moved: Sequence[int], changes: Mapping[str, Change]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What is known beside the hands: mean `(6 M,)` and precision `(6 M, 6 M)`."""
-    means, sigmas = [], []
-    for view in moved:
-        change = changes.get(rig.cameras[view].id)
-        if change is None:
-            means.append(np.zeros(6))
-            sigmas.append(np.array([_TURN_PRIOR_RAD] * 3 + [_MOVE_PRIOR_M] * 3))
-        else:
-            means.append(np.concatenate([change.turn_rad, np.zeros(3)]))
-            sigmas.append(np.concatenate([change.sigma_rad, np.full(3, _MOVE_PRIOR_OF_TURNED_M)]))
-    return np.concatenate(means), np.diag(1 / np.concatenate(sigmas) ** 2)
-
-
-def _trust(normal: NDArray[np.float64], pulls: NDArray[np.float64], joints: float) -> float:
-    """What the hands' information is really worth: moments differ by more than their joints' noise, and have habits."""
-    left = pulls - pulls.mean(axis=0)
-    ridge = 1e-9 * np.trace(normal) * np.eye(len(normal))
-    scatter = float(np.trace(np.linalg.solve(normal + ridge, left.T @ left))) / len(normal)
-    habit = joints * (_HABIT_OF_PALM / NOISE_OF_PALM) ** 2
-    return 1.0 / max(1.0, scatter, habit)
-
-
-def _stepped(rig: Rig, moved: Sequence[int], step: NDArray[np.float64]) -> Rig:
+def _stepped(rig: Rig, view: int, step: NDArray[np.float64]) -> Rig:
+    T = rig.cameras[view].T_camera_world.copy()
+    R = np.asarray(cv2.Rodrigues(step[:3])[0], dtype=np.float64)
+    T[:3, :3] = _orthonormal(R @ T[:3, :3])
+    T[:3, 3] = R @ T[:3, 3] + step[3:]
     cameras = list(rig.cameras)
-    for index, view in enumerate(moved):
-        turn, move = step[6 * index : 6 * index + 3], step[6 * index + 3 : 6 * index + 6]
-        T = cameras[view].T_camera_world.copy()
-        R = np.asarray(cv2.Rodrigues(turn)[0], dtype=np.float64)
-        T[:3, :3] = _orthonormal(R @ T[:3, :3])
-        T[:3, 3] = R @ T[:3, 3] + move
-        cameras[view] = cameras[view].with_transform(T)
+    cameras[view] = cameras[view].with_transform(T)
     return replace(rig, cameras=tuple(cameras))
 
 
