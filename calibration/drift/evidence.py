@@ -35,6 +35,8 @@ _PALM: Final = (0, 5, 9, 17)
 # A sighting that misfits by more than this, in standard deviations, pulls no stronger: another hand may be in it.
 _STRONGEST_MISFIT: Final = 8.0
 _GAUSS_NEWTON_STEPS: Final = 2
+# Hands that are smaller in the picture are hardly seen to turn.
+_STIFFNESS_PX: Final = 20.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,15 +87,23 @@ class Evidence:
         return replace(self, gradient=self.gradient - step, cost=max(cost, 0.0))
 
 
-def velocity_px(before: Sighting, after: Sighting) -> NDArray[np.float64]:
-    """How fast the hand moves through each view's picture `(V, 2)`, pixels a second; 0 where a view lost it between."""
+def velocities_px(before: Sighting, after: Sighting) -> NDArray[np.float64]:
+    """How fast a hand's joints move through each view's picture `(V, 21, 2)`, pixels a second.
+
+    The hand moves, turns, grows and shears as a whole: joints one by one would be noise. 0 where a view lost it between.
+    """
     elapsed_s = (after.stamps_ns - before.stamps_ns) * 1e-9
-    moved = after.keypoints_px - before.keypoints_px
-    both = np.asarray(np.isfinite(moved).all(axis=-1))
-    count = both.sum(axis=1)
-    mean = np.where(both[..., None], moved, 0.0).sum(axis=1) / np.maximum(count, 1)[:, None]
-    valid = np.asarray((count > 0) & (elapsed_s > 0))
-    return np.where(valid[:, None], mean / np.where(valid, elapsed_s, 1.0)[:, None], 0.0)
+    velocities = np.zeros(before.keypoints_px.shape)
+    for view in range(len(velocities)):
+        moved = after.keypoints_px[view] - before.keypoints_px[view]
+        both = np.asarray(np.isfinite(moved).all(axis=-1))
+        if elapsed_s[view] <= 0 or np.count_nonzero(both) < _MIN_JOINTS:
+            continue
+        place = before.keypoints_px[view] - before.keypoints_px[view, both].mean(axis=0)
+        shape = place[both].T @ place[both] + _STIFFNESS_PX**2 * np.eye(2)
+        field = np.linalg.solve(shape, place[both].T @ moved[both])
+        velocities[view, both] = (moved[both].mean(axis=0) + place[both] @ field) / elapsed_s[view]
+    return velocities
 
 
 def gather(rig: Rig, sighting: Sighting, velocities_px: NDArray[np.float64] | None = None) -> Evidence | None:
@@ -102,8 +112,8 @@ def gather(rig: Rig, sighting: Sighting, velocities_px: NDArray[np.float64] | No
     Args:
         rig: The calibration that is judged.
         sighting: What was seen.
-        velocities_px: How fast the hand moves in each view `(V, 2)`, pixels a second: brings the views to one instant,
-            as far as their stamps differ, and gives the delays something to be seen by. None is a hand at rest.
+        velocities_px: How fast the joints move in each view `(V, 21, 2)`, pixels a second: brings the views to one
+            instant, as far as their stamps differ, and gives the delays something to be seen by. None is a hand at rest.
 
     Returns:
         The evidence; None where too few joints are seen by two views, or their rays do not meet before the cameras.
@@ -118,7 +128,7 @@ def gather(rig: Rig, sighting: Sighting, velocities_px: NDArray[np.float64] | No
     shared_still = usable.sum(axis=0) >= 2
     if np.count_nonzero(shared_still) < _MIN_JOINTS:
         return None
-    usable, rays = usable[:, shared_still], rays[:, shared_still]
+    usable, rays, speed = usable[:, shared_still], rays[:, shared_still], speed[:, shared_still]
     views = np.flatnonzero(usable.any(axis=1))
     R = np.stack([rig.cameras[v].T_camera_world[:3, :3] for v in views])
     t = np.stack([rig.cameras[v].T_camera_world[:3, 3] for v in views])
@@ -230,10 +240,10 @@ def _turned(camera_points: NDArray[np.float64]) -> NDArray[np.float64]:
 def _rays(
     rig: Rig, sighting: Sighting, joints: NDArray[np.bool_], velocities_px: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rays of the joints `(V, J, 2)` at one instant, at depth 1, and how fast they move `(V, 2)`, a second."""
+    """Rays of the joints at one instant, at depth 1, and how fast they move a second, both `(V, J, 2)`."""
     views = len(rig)
     rays = np.full((views, int(np.count_nonzero(joints)), 2), np.nan)
-    speed = np.zeros((views, 2))
+    speed = np.zeros_like(rays)
     middle_s = sighting.time_s
     for view, camera in enumerate(rig):
         pixels = sighting.keypoints_px[view, joints]
@@ -241,8 +251,8 @@ def _rays(
         if not finite.any():
             continue
         if velocities_px is not None:
-            speed[view] = velocities_px[view] / _focals_px(camera)
-            pixels = pixels - velocities_px[view] * (sighting.stamps_ns[view] * 1e-9 - middle_s)
+            speed[view] = velocities_px[view, joints] / _focals_px(camera)
+            pixels = pixels - velocities_px[view, joints] * (sighting.stamps_ns[view] * 1e-9 - middle_s)
         rays[view, finite] = camera.unproject(pixels[finite])
     return rays, speed
 
@@ -315,7 +325,7 @@ def _eliminate(
     by_camera = np.zeros((count, joints, 2, PARAMETERS))
     by_camera[..., TURN] = linear.by_camera_point @ _turned(linear.camera_points)
     by_camera[..., MOVE] = linear.by_camera_point
-    by_camera[..., DELAY] = speed[:, None]
+    by_camera[..., DELAY] = speed
     weighted = by_camera * linear.weight[..., None, None]
     size = count * PARAMETERS
     normal = np.zeros((count, PARAMETERS, count, PARAMETERS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibration.drift.config import DriftConfig
-from calibration.drift.evidence import Evidence, gather, velocity_px
+from calibration.drift.evidence import Evidence, gather, velocities_px
 from calibration.drift.sighting import Sighting
 from calibration.rig import Rig
 
@@ -57,7 +57,7 @@ class HandMemory:
         if not now_s - self._sampled_s.get(middle.hand_id, -1e9) >= self._config.sample_s:
             return
         self._sampled_s[middle.hand_id] = now_s
-        evidence = gather(self._rig, middle, velocity_px(before, after))
+        evidence = gather(self._rig, middle, velocities_px(before, after))
         if evidence is not None:
             hands = self._moments.setdefault(int(now_s / self._config.moment_s), {})
             held = hands.get(middle.hand_id)

@@ -55,8 +55,8 @@ def find_change(
     first = pictures[0][1] if reference is None else reference
     looks = [
         (time_s, motion)
-        for time_s, landmarks in pictures
-        if landmarks is not first and (motion := picture_motion(camera, first, landmarks)) is not None
+        for time_s, landmarks in (pictures[1:] if reference is None else pictures)
+        if (motion := picture_motion(camera, first, landmarks)) is not None
     ]
     if len(looks) < _LEAST_LOOKS:
         return None
@@ -81,10 +81,11 @@ def find_change(
 
 def _split(turns: NDArray[np.float64], *, whole_allowed: bool) -> int:
     """Where the series of turns `(N, 3)` breaks in two: the break that leaves the least in both parts."""
+    # The first of equals wins: what did not change during the recording has no break in it.
     costs = {
-        split: float(sum(np.abs(part - np.median(part, axis=0)).sum() for part in (turns[:split], turns[split:])))
-        for split in range(1, len(turns))
+        split: float(
+            sum(np.abs(part - np.median(part, axis=0)).sum() for part in (turns[:split], turns[split:]) if len(part))
+        )
+        for split in range(0 if whole_allowed else 1, len(turns))
     }
-    if whole_allowed:
-        costs[0] = float(np.abs(turns - np.median(turns, axis=0)).sum())
     return min(costs, key=lambda split: costs[split])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.drift.config import DriftConfig
-from calibration.drift.evidence import Evidence, gather, gather_view, velocity_px
+from calibration.drift.evidence import Evidence, gather, gather_view, velocities_px
 from calibration.drift.hypotheses import JOINTS_AS_ONE
 from calibration.drift.judging import delays_s, judge_hands
 from calibration.drift.sighting import Sighting
@@ -24,7 +24,7 @@ from calibration.refining.errors import RefineError
 from calibration.refining.reprojection import Reprojection, reprojection
 from calibration.rig import Rig
 
-_ROUNDS: Final = 6
+_ROUNDS: Final = 4
 _TURN_PRIOR_RAD: Final = np.radians(2.0)
 # A camera that is bumped turns about something near by: so far away at most, and its optical centre moves with it.
 _LEVER_M: Final = 0.1
@@ -32,7 +32,7 @@ _LEAST_MOVE_PRIOR_M: Final = 0.001
 # A view's own idea of where a joint is on the hand, standard deviation: no amount of hands averages it away.
 _HABIT_M: Final = 0.002
 _UNKNOWNS: Final = 6 + 3 * 21
-_SAMPLE_S: Final = 0.15
+_SAMPLE_S: Final = 0.22
 _MOMENT_S: Final = 0.5
 _HELD_OUT_EVERY: Final = 4
 _LEAST_MOMENTS: Final = 6
@@ -162,7 +162,7 @@ def _with_velocities(sightings: Sequence[Sighting]) -> list[_Timed]:
         for before, middle, after in zip(track, track[1:], track[2:], strict=False):
             if middle.time_s - last_s >= _SAMPLE_S:
                 last_s = middle.time_s
-                timed.append((middle, velocity_px(before, after)))
+                timed.append((middle, velocities_px(before, after)))
     return timed
 
 
