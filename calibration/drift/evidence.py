@@ -90,7 +90,7 @@ class Evidence:
 def velocities_px(before: Sighting, after: Sighting) -> NDArray[np.float64]:
     """How fast a hand's joints move through each view's picture `(V, 21, 2)`, pixels a second.
 
-    The hand moves, turns, grows and shears as a whole: joints one by one would be noise. 0 where a view lost it between.
+    The hand moves, turns, grows and shears as a whole: joints one by one would be noise. 0 where a view lost it.
     """
     elapsed_s = (after.stamps_ns - before.stamps_ns) * 1e-9
     velocities = np.zeros(before.keypoints_px.shape)
@@ -113,7 +113,7 @@ def gather(rig: Rig, sighting: Sighting, velocities_px: NDArray[np.float64] | No
         rig: The calibration that is judged.
         sighting: What was seen.
         velocities_px: How fast the joints move in each view `(V, 21, 2)`, pixels a second: brings the views to one
-            instant, as far as their stamps differ, and gives the delays something to be seen by. None is a hand at rest.
+            instant, as far as their stamps differ, and gives delays something to be seen by. None is a hand at rest.
 
     Returns:
         The evidence; None where too few joints are seen by two views, or their rays do not meet before the cameras.
