@@ -275,9 +275,13 @@ def _without_habits(
 
 def _prior(change: Change | None, turn_rad: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What is known of a camera beside the hands: mean `(6,)` and precision `(6, 6)`, given its turn so far `(3,)`."""
-    turn, sigma = (np.zeros(3), np.full(3, _TURN_PRIOR_RAD)) if change is None else (change.turn_rad, change.sigma_rad)
-    move_m = float(np.hypot(_LEAST_MOVE_PRIOR_M, _LEVER_M * np.linalg.norm(turn_rad if change is None else turn)))
-    return np.concatenate([turn, np.zeros(3)]), np.diag(1 / np.concatenate([sigma, np.full(3, move_m)]) ** 2)
+    if change is None:
+        mean, sigma, turned_rad = np.zeros(6), np.full(3, _TURN_PRIOR_RAD), turn_rad
+    else:
+        mean, sigma = np.concatenate([change.turn_rad, change.move_m]), change.sigma_rad
+        turned_rad = change.turn_rad
+    move_sigma = np.full(3, np.hypot(_LEAST_MOVE_PRIOR_M, _LEVER_M * np.linalg.norm(turned_rad)))
+    return mean, np.diag(1 / np.concatenate([sigma, move_sigma]) ** 2)
 
 
 def _solved(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ def refine(
     ] = None,
     before: Annotated[
         Path | None,
-        typer.Option("--before", help="Recording or rig file of when the calibration was right: for the background."),
+        typer.Option("--before", help="Recording or rig file of when all was right: its background and calibration."),
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Folder to write refine.json to.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=10, help="Stop after so many frame sets.")] = None,
@@ -34,8 +34,9 @@ def refine(
     """Solve how cameras moved from hands that were recorded, and write a calibration that fits again.
 
     Cameras that did not move hold the world and its scale. Where the recording shows the bump itself, or --before shows
-    the cameras as they were, the backgrounds tell which camera turned and how; hands alone can tell with three views
-    or more. Hands that were held out judge: nothing is written when they are not predicted better.
+    the cameras and their calibration as they were, the backgrounds tell which camera turned and how; hands alone can
+    tell with three views or more. Hands that were held out judge: nothing is written when they are not predicted
+    better.
 
     For example:
 
@@ -69,8 +70,9 @@ def refine(
                 f"{before} is of cameras {', '.join(earlier_rig.camera_ids)} and the footage of "
                 f"{', '.join(calibrated.camera_ids)}; give one of the same rig"
             )
-        # The background stands still: a few pictures of it are enough.
-        earlier = gather_footage(open_session(earlier_config, earlier_rig, "lossless"), None, earlier_rig, limit=1)
+        # The background stands still: one picture of it is enough.
+        picture = gather_footage(open_session(earlier_config, earlier_rig, "lossless"), None, earlier_rig, limit=1)
+        earlier = picture.as_before(earlier_rig)
     engine = open_engine("detector", hand_model=hand_model)
     try:
         session = open_session(config, calibrated, "lossless")

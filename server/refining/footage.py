@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ import numpy as np
 from calibration import Rig
 from calibration.drift import Sighting
 from calibration.drift.background import Landmarks, find_landmarks
-from calibration.refining import Change, find_change
+from calibration.refining import Before, Change, find_change
 from capture.errors import CaptureError
 from capture.frames import FrameSet
 from engine.types import HandEngine
@@ -40,16 +40,18 @@ class Footage:
     sightings: list[Sighting] = field(default_factory=list)
     pictures: dict[str, list[tuple[float, Landmarks]]] = field(default_factory=dict)
 
-    def changes(self, rig: Rig, before: Footage | None = None) -> dict[str, Change]:
-        """Find the cameras that were moved: during the footage, or since the one from before."""
+    def changes(self, rig: Rig, before: Mapping[str, Before] | None = None) -> dict[str, Change]:
+        """Find the cameras that were moved: during the footage, or since they were as they were before."""
         found = {}
         for camera in rig:
-            earlier = None if before is None else before.pictures.get(camera.id)
-            reference = earlier[0][1] if earlier else None
-            change = find_change(camera, self.pictures.get(camera.id, []), reference)
+            change = find_change(camera, self.pictures.get(camera.id, []), (before or {}).get(camera.id))
             if change is not None:
                 found[camera.id] = change
         return found
+
+    def as_before(self, rig: Rig) -> dict[str, Before]:
+        """The cameras as they are here, for later footage to be compared with."""
+        return {camera.id: Before(looks[0][1], camera) for camera in rig if (looks := self.pictures.get(camera.id))}
 
     def since(self, time_s: float) -> list[Sighting]:
         """The hands from a time on."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.drift.background import find_landmarks
-from calibration.refining import Change, RefineError, find_change, refine
+from calibration.refining import Before, Change, RefineError, find_change, refine
 from engine.synthetic.rigs import make_rig
 from tests.calibration.drift.support import apart_deg, hands, picture, turned
 
@@ -84,6 +84,19 @@ def test_the_moment_of_a_bump_is_found_in_the_pictures():
     assert find_change(camera, []) is None
     # Against a picture from before, all of a recording may be of after.
     assert find_change(camera, pictures[5:]) is None
-    since_before = find_change(camera, pictures[5:], reference=still)
+    since_before = find_change(camera, pictures[5:], Before(still, camera))
     assert since_before is not None
     assert since_before.at_s == -np.inf
+    assert since_before.turn_rad == pytest.approx(change.turn_rad, abs=1e-3)
+
+
+def test_a_calibration_that_was_turned_lacks_what_the_one_before_had():
+    camera = RIG.cameras[0]
+    still = find_landmarks(picture(1, camera.width, camera.height))
+    pictures = [(float(t), still) for t in range(4)]
+    wrong = turned(RIG, camera.id, TURN).cameras[0]
+    assert find_change(camera, pictures, Before(still, camera)) is None
+    change = find_change(wrong, pictures, Before(still, camera))
+    assert change is not None
+    assert change.turn_rad == pytest.approx(-TURN, abs=1e-4)
+    assert change.move_m == pytest.approx(np.zeros(3), abs=1e-9)
