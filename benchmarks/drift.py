@@ -9,7 +9,8 @@
 `projected` needs no footage: hands with a landmark network's errors, seen by made-up rigs; nobody looks at pictures
 there. `footage` runs the detector engine on recordings in which one camera after the other is turned by a degree about
 each of its axes: by turning its pictures, as a bump does, and by turning its calibration the other way round, which
-leaves the pictures as they were. A camera that is named is repaired from the rest of the recording.
+leaves the pictures as they were. The camera is then repaired from the rest of the recording, with its first picture and
+its calibration of then for `--before`, and once more from the hands alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks._footage import load, print_table
 from calibration import Rig
 from calibration.drift import DriftMonitor, Sighting
 from calibration.drift.evidence import gather
-from calibration.refining import RefineError, find_change, refine
+from calibration.refining import Before, RefineError, find_change, refine
 from engine.synthetic.rigs import make_rig
 from engine.synthetic.seen_joints import seen_joints
 
@@ -51,6 +52,7 @@ class Outcome:
         error_deg: Of the repaired orientation; None where the refinement refused.
         px: Held-out error of the camera before and after.
         why: Why it refused.
+        hands_only_deg: Error of the orientation repaired from hands alone, without pictures; None where refused.
     """
 
     named_s: float | None
@@ -59,13 +61,15 @@ class Outcome:
     error_deg: float | None
     px: tuple[float, float] | None
     why: str
+    hands_only_deg: float | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return it as table cells."""
         seconds = ["-" if value is None else f"{value:.1f}" for value in (self.named_s, self.suspected_s)]
         error = self.why if self.error_deg is None else f"{self.error_deg:.3f}"
         px = "-" if self.px is None else f"{self.px[0]:.2f} -> {self.px[1]:.2f}"
-        return *seconds, ", ".join(sorted(self.wrong)) or "-", error, px
+        alone = "-" if self.hands_only_deg is None else f"{self.hands_only_deg:.3f}"
+        return *seconds, ", ".join(sorted(self.wrong)) or "-", error, px, alone
 
 
 def _repaired(
@@ -135,7 +139,17 @@ def projected(seeds: int) -> None:
     print_table("Projected hands, one camera turned by 1 degree", _COLUMNS, rows)
 
 
-_COLUMNS: Final = ("rig", "camera", "axis", "named s", "suspected s", "wrongly named", "repaired to deg", "held-out px")
+_COLUMNS: Final = (
+    "rig",
+    "camera",
+    "axis",
+    "named s",
+    "suspected s",
+    "wrongly named",
+    "repaired to deg",
+    "held-out px",
+    "hands alone",
+)
 
 
 def footage_bump(path: Path, bump: Bump) -> Outcome:
@@ -144,17 +158,22 @@ def footage_bump(path: Path, bump: Bump) -> Outcome:
     seen = watch(episode(path, bump))
     since_s = _time_of(seen, bump.from_set)
     truth = rig if bump.how == "calibration" else turned(rig, bump.camera_id, bump.turn_rad)
-    changes = {}
-    for camera in seen.rig:
-        change = find_change(camera, [(time_s, corners) for _, time_s, corners in seen.pictures.get(camera.id, [])])
-        if change is not None and camera.id == bump.camera_id:
-            changes[camera.id] = change
+    camera = seen.rig.camera(bump.camera_id)
+    looks = seen.pictures.get(camera.id, [])
+    change = find_change(
+        camera,
+        [(time_s, corners) for number, time_s, corners in looks if number >= bump.from_set],
+        Before(looks[0][2], rig.camera(camera.id)),
+    )
     after = [sighting for number, sighting in seen.sightings if number >= bump.from_set]
+    changes = {} if change is None else {camera.id: change}
+    alone, _, _ = _repaired(seen.rig, after, truth, camera.id, cameras=(camera.id,))
     return Outcome(
         seen.named_after_s(bump.camera_id, since_s),
         seen.suspected_after_s(bump.camera_id, since_s),
         seen.named - {bump.camera_id},
         *_repaired(seen.rig, after, truth, bump.camera_id, cameras=(bump.camera_id,), changes=changes),
+        alone,
     )
 
 

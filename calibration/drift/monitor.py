@@ -136,6 +136,9 @@ class DriftMonitor:
         self._agreed = self._agreed + 1 if blamed and blamed == self._agreeing else int(bool(blamed))
         self._agreeing = blamed
         self._quiet = self._quiet + 1 if finding is not None and finding.misfit < _SHOWS_NOTHING else 0
+        if self._quiet >= self.config.confirmations:
+            # The new calibration has fitted: what happens from now on is not its fault.
+            self._recalibrated = frozenset()
 
     def _blame_by_hands(self, finding: Finding, by_picture: set[int]) -> None:
         """Name the camera that the hands accuse, with the help of pictures and history where they accuse two."""
@@ -158,7 +161,10 @@ class DriftMonitor:
 
     def _accused(self, finding: Finding, by_picture: set[int]) -> tuple[tuple[int, ...], Cause]:
         if len(finding.blamed) < 2:
-            return finding.blamed, "hands and picture" if by_picture >= set(finding.blamed) else "hands"
+            if by_picture >= set(finding.blamed):
+                return finding.blamed, "hands and picture"
+            fresh = self._recalibrated >= set(finding.blamed) and self._memory.fitted_before
+            return finding.blamed, "calibration changed" if fresh else "hands"
         if len(seen := by_picture & set(finding.blamed)) == 1:
             return tuple(seen), "hands and picture"
         if len(changed := self._recalibrated & set(finding.blamed)) == 1 and self._memory.fitted_before:

@@ -111,12 +111,12 @@ def _lacking(
 
 
 def _split(turns: NDArray[np.float64], *, whole_allowed: bool) -> int:
-    """Where the series of turns `(N, 3)` breaks in two: the break that leaves the least in both parts."""
-    # The first of equals wins: what did not change during the recording has no break in it.
+    """Where the series of turns `(N, 3)` breaks in two, leaving the least in both parts; 0 where there is no break."""
     costs = {
-        split: float(
-            sum(np.abs(part - np.median(part, axis=0)).sum() for part in (turns[:split], turns[split:]) if len(part))
-        )
-        for split in range(0 if whole_allowed else 1, len(turns))
+        split: float(sum(np.abs(part - np.median(part, axis=0)).sum() for part in (turns[:split], turns[split:])))
+        for split in range(1, len(turns))
     }
-    return min(costs, key=lambda split: costs[split])
+    split = min(costs, key=lambda split: costs[split])
+    step = np.median(turns[split:], axis=0) - np.median(turns[:split], axis=0)
+    # Noise can always be cut in two with a little gain.
+    return 0 if whole_allowed and np.degrees(np.linalg.norm(step)) < LEAST_TURN_DEG else split

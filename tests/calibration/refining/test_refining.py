@@ -90,6 +90,19 @@ def test_the_moment_of_a_bump_is_found_in_the_pictures():
     assert since_before.turn_rad == pytest.approx(change.turn_rad, abs=1e-3)
 
 
+def test_noise_in_the_pictures_is_no_break():
+    camera = RIG.cameras[0]
+    room = picture(1, camera.width, camera.height)
+    rng = np.random.default_rng(1)
+    shifted = np.roll(room, 20, axis=0)
+    noisy = [np.clip(shifted + rng.normal(0, 6, room.shape), 0, 255).astype(np.uint8) for _ in range(4)]
+    pictures = [(float(t), find_landmarks(image)) for t, image in enumerate(noisy)]
+    change = find_change(camera, pictures, Before(find_landmarks(room), camera))
+    assert change is not None
+    assert change.at_s == -np.inf
+    assert find_change(camera, pictures) is None
+
+
 def test_a_calibration_that_was_turned_lacks_what_the_one_before_had():
     camera = RIG.cameras[0]
     still = find_landmarks(picture(1, camera.width, camera.height))
