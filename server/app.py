@@ -17,6 +17,8 @@ from server.calibration_service import CalibrationService
 from server.conversation import SEND_TIMEOUT_S
 from server.datagrams import DatagramSender
 from server.dialects import DEFAULT_UP, DIALECTS, Up
+from server.drift.policy import Policy
+from server.drift.watch import DriftWatch
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
 from server.outputs import running_senders
@@ -44,6 +46,7 @@ def create_app(
     senders: Sequence[DatagramSender] = (),
     recordings: Recordings | None = None,
     send_timeout_s: float = SEND_TIMEOUT_S,
+    drift: Policy = "mask",
 ) -> FastAPI:
     """Build the application.
 
@@ -54,16 +57,19 @@ def create_app(
         senders: Run beside it, on the same answers.
         recordings: What records; None offers no recording. Whoever made it closes it.
         send_timeout_s: A stream client that takes nothing for so long is dropped.
+        drift: What is done about a camera that no longer fits its calibration.
     """
     broadcaster = Broadcaster(pipeline.engine.card.model_id)
     previews = Previews(pipeline)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ServiceCollector(pipeline, broadcaster))
+    watch = DriftWatch(pipeline, drift)
+    registry.register(ServiceCollector(pipeline, broadcaster, watch))
     latency = LatencyHistogram(registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
+        watch.start()
         unsubscribe = [pipeline.subscribe(broadcaster.publish), pipeline.subscribe(latency.observe)]
         try:
             async with running_senders(senders, broadcaster):
@@ -71,6 +77,7 @@ def create_app(
         finally:
             for end in unsubscribe:
                 end()
+            watch.stop()
             broadcaster.close()
             previews.close()
 
@@ -83,7 +90,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), registry, up)
+    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), watch, registry, up)
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)

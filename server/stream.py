@@ -62,6 +62,7 @@ class Stream:
             fields=options.fields,
             predict_ms=options.predict_ms,
             max_hz=options.max_hz,
+            masked=self._pipeline.masked,
         )
         await peer.send(encode(hello, options.encoding), text=options.encoding == "json")
 
