@@ -24,6 +24,7 @@ _OTHER_SCALE = 3.0
 _NEAR_UNIT = 1.3
 _SAME_DEG = 20.0
 _CLEARLY = 3.0
+_SPACE = 10.0
 
 
 def suspicions(rig: Rig, reference: Rig | None = None) -> list[str]:
@@ -38,12 +39,13 @@ def suspicions(rig: Rig, reference: Rig | None = None) -> list[str]:
         return []
     shared = () if reference is None else tuple(i for i in rig.camera_ids if i in reference.camera_ids)
     known = reference.subset(shared) if reference is not None and len(shared) > 1 else None
+    if (direction := _direction_mistake(rig, known)) is not None:
+        # Distances say nothing while the transforms are the wrong way round.
+        return [direction]
     found = []
     if (scale := _scale_mistake(rig, known)) is not None:
         found.append(scale)
-    if (direction := _direction_mistake(rig, known)) is not None:
-        found.append(direction)
-    elif not _share_a_view(rig):
+    if _shared_view(rig) == 0:
         found.append(
             "no two cameras see a common point, so that nothing can be triangulated; check that T_camera_world maps "
             "from world to camera, with OpenCV's axes (x right, y down, z forward)"
@@ -124,9 +126,28 @@ def _direction_mistake(rig: Rig, reference: Rig | None) -> str | None:
             )
         if as_given <= _SAME_DEG:
             return None
-    if not _look_at_one_place(rig) and not _share_a_view(rig) and _look_at_one_place(other):
+    if not _look_at_one_place(rig) and _look_at_one_place(other) and _clearly_less_in_common(rig, other):
         return f"as given, the cameras look away from each other; inverted, they look at one place: {words}"
     return None
+
+
+def _clearly_less_in_common(rig: Rig, other: Rig) -> bool:
+    """Say whether the cameras of one rig look past each other, and those of the other do not.
+
+    Lenses that diverge a little share most of their view and converge when inverted; two axes nearly meet by chance.
+    """
+    if _CLEARLY * _shared_view(rig) < _shared_view(other):
+        return True
+    return len(rig) > 2 and _CLEARLY * _miss(other) < _miss(rig)
+
+
+def _miss(rig: Rig) -> float:
+    """Return how far the optical axes pass each other, in parts of their distance; infinite for parallel ones."""
+    meeting = axes_meeting_point(rig)
+    if meeting is None:
+        return np.inf
+    distances = [float(np.linalg.norm(camera.center_world - meeting.point_world)) for camera in rig]
+    return meeting.miss_m / max(float(np.median(distances)), 1e-9)
 
 
 def _difference_deg(rig: Rig, reference: Rig) -> float:
@@ -151,22 +172,29 @@ def _look_at_one_place(rig: Rig) -> bool:
     return meeting is not None and all(bool(c.contains(c.project(meeting.point_world))) for c in rig)
 
 
-def _share_a_view(rig: Rig) -> bool:
-    """Say whether some point lies in the pictures of two cameras, by points in each one's field of view."""
+def _shared_view(rig: Rig) -> float:
+    """Return which part of the space in the pictures is in the pictures of two cameras, by points in each one's view.
+
+    The space reaches as far as the cameras are apart, several times over: all cameras share what is far enough.
+    """
     lengths = baselines_m(rig)
     scale_m = max(float(np.median(lengths[lengths > 0])) if lengths.any() else 0.0, 1e-6)
-    depths_m = scale_m * np.geomspace(0.1, 30, 20)
+    depths_m = scale_m * np.geomspace(0.1, _SPACE, 12)
+    shared = total = 0
     for camera in rig:
-        across = (np.arange(9) + 0.5) / 9
+        across = (np.arange(7) + 0.5) / 7
         u, v = np.meshgrid(across * camera.width - 0.5, across * camera.height - 0.5)
         rays = camera.unproject(np.column_stack([u.ravel(), v.ravel()]))
         rays = rays[np.isfinite(rays).all(axis=1)]
         points_camera = (np.column_stack([rays, np.ones(len(rays))])[None] * depths_m[:, None, None]).reshape(-1, 3)
         T = _inverse(camera.T_camera_world)
         points_world = points_camera @ T[:3, :3].T + T[:3, 3]
-        if any(other.contains(other.project(points_world)).any() for other in rig if other is not camera):
-            return True
-    return False
+        seen = np.zeros(len(points_world), dtype=bool)
+        for other in rig:
+            if other is not camera:
+                seen |= other.contains(other.project(points_world))
+        shared, total = shared + int(seen.sum()), total + len(seen)
+    return shared / max(total, 1)
 
 
 def _inverse(T: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,11 +41,7 @@ def rig_from_yaml(text: str, units: str | float | None) -> Rig:
     data = parse_yaml(text)
     if not isinstance(data, dict) or not ("cameras" in data or "Ks" in data):
         raise CalibrationError(
-            {
-                "": [
-                    "the file has neither 'cameras' nor 'Ks'; give what usthand or OpenCV's multi-view sample saves"
-                ]
-            }
+            {"": ["the file has neither 'cameras' nor 'Ks'; give what usthand or OpenCV's multi-view sample saves"]}
         )
     if "cameras" in data:
         confirm_metres(units, _NAME)

@@ -55,14 +55,16 @@ def test_another_unit_is_seen_against_the_running_calibration(rig: Rig, factor: 
 
 
 @pytest.mark.parametrize("factor", [1000, 0.001])
-@pytest.mark.parametrize("reference", [None, ROOM, PAIR])
+@pytest.mark.parametrize("reference", [None, PAIR])
 def test_millimetres_for_metres_are_seen_without_a_comparable_one_too(factor: float, reference: Rig | None) -> None:
-    assert "mm" in " ".join(suspicions(scaled(ROOM, factor), reference))
+    near = scaled(ROOM, 0.4)
+    assert "mm" in " ".join(suspicions(scaled(near, factor), reference))
 
 
 @pytest.mark.parametrize("rig", [ROOM, PAIR])
 def test_camera_to_world_is_seen_with_and_without_a_comparable_calibration(rig: Rig) -> None:
-    for reference in (rig, in_first_camera(rig), None):
+    # Two cameras alone can be either way round.
+    for reference in (rig, in_first_camera(rig)) if len(rig) == 2 else (rig, in_first_camera(rig), None):
         found = " ".join(suspicions(inverted(rig), reference))
         assert "from camera to world" in found
         assert "invert" in found
