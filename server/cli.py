@@ -12,6 +12,7 @@ import typer
 from capture.errors import CaptureError
 from engine.errors import EngineError
 from server.commands.bench import bench
+from server.commands.calibrate import app as calibrate_app
 from server.commands.demo import demo
 from server.commands.doctor import doctor
 from server.commands.export import export
@@ -22,6 +23,8 @@ from server.commands.rig import app as rig_app
 from server.commands.run import run
 from server.commands.serve import serve
 from server.commands.synth import synth
+from server.commands.synth_windows import synth_windows
+from server.commands.train import train
 
 DEBUG_VARIABLE = "USTHAND_DEBUG"
 
@@ -48,9 +51,10 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, record, replay, synth, doctor, bench, export):
+for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, train):
     app.command()(command)
 app.add_typer(rig_app, name="rig")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(hand_model_app, name="hand-model")
 
 

@@ -35,6 +35,7 @@ class NetworkConfig:
         anchor_neighbors: kNN of a query point among the anchors.
         temporal_frames: Frames that temporal attention sees, the frame itself included.
         lookahead: How many of them lie in the future; 0 streams, 2 of 5 is the paper's centred window.
+        use_trunk_joints: The trunk's own reading of the joints is evidence too; for trunks that have one.
         use_heatmap: Off: all confidences are 1 and joints are regressed (Tab. 1, w/o hmap).
         use_projection: Off: points carry F_fuse and nothing sampled at their projections (Tab. 1, w/o proj).
         use_gcn: Off: no adaptive GCN (Tab. 4).
@@ -62,6 +63,7 @@ class NetworkConfig:
     anchor_neighbors: int = 16
     temporal_frames: int = 5
     lookahead: int = 0
+    use_trunk_joints: bool = False
     use_heatmap: bool = True
     use_projection: bool = True
     use_gcn: bool = True
@@ -114,7 +116,7 @@ class NetworkConfig:
 
 
 PRESETS: Final[Mapping[str, NetworkConfig]] = {
-    "lite": NetworkConfig(),
+    "lite": NetworkConfig(use_trunk_joints=True),
     "resnet34": NetworkConfig(
         name="resnet34",
         backbone="resnet34",

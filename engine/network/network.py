@@ -3,6 +3,7 @@
 A frame's way through it, with the module of each part:
 
     crops -> backbone, decoder (backbones) -> heatmaps (heatmaps) -> joint graph (joint_graph)
+             and what a trunk that knows hands reads itself (trunk_joints)
           -> GCN and CASA (feature_interaction) -> flow: 1 + M hypotheses a view (flow)
           -> weighted DLT: query points and anchors (triangulation) -> point features (point_cloud)
           -> STPT (point_transformer) -> MANO (mano_head), covariance (uncertainty)
@@ -20,6 +21,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 from engine.network.backbones import build_backbone
 from engine.network.backbones.base import Features
@@ -34,6 +36,7 @@ from engine.network.mano_head import ManoHead
 from engine.network.point_cloud import PointFeatures
 from engine.network.point_transformer import PointTransformer
 from engine.network.triangulation import observation_weights, project, weighted_dlt
+from engine.network.trunk_joints import TrunkJoints, read_landmarks
 from engine.network.uncertainty import AnchorCovariance
 
 _USABLE_VIEWS = 2
@@ -107,6 +110,7 @@ class _Views:
     features: Tensor
     heatmaps: Tensor
     joints: Tensor
+    center: Tensor
     confidence: Tensor
     fused: Tensor
 
@@ -132,6 +136,12 @@ class UstHandNetwork(nn.Module):
         graph_channels = config.pose_channels + config.feature_channels
         # Without heatmaps joints come from the pose features alone.
         self.regressor = None if config.use_heatmap else nn.Linear(config.pose_channels, 2)
+        self.trunk_joints = TrunkJoints(graph_channels, config.fusion_channels) if config.use_trunk_joints else None
+        if config.use_trunk_joints and self.backbone.landmarks is None:
+            raise EngineError(
+                f"network {config.name}: the trunk {config.backbone} reads no joints by itself; set use_trunk_joints "
+                "to false, or use a mediapipe trunk"
+            )
         self.interaction = FeatureInteraction(graph_channels, config)
         self.flow = ConditionalRealNvp(config)
         self.point_features = PointFeatures(config) if config.use_projection else None
@@ -214,7 +224,7 @@ class UstHandNetwork(nn.Module):
         hypotheses = self.config.hypotheses
         # x_0, from the prior's mean, first; then the random samples. `(N, V, 1 + M, 21, 2)`
         z = torch.cat([torch.zeros_like(noise[:, :, :1]), noise], dim=2)
-        samples = self.flow(z.transpose(2, 3), views.fused, views.joints).transpose(2, 3)
+        samples = self.flow(z.transpose(2, 3), views.fused, views.center).transpose(2, 3)
         keypoints = samples[:, :, 0]
         weights = observation_weights(views.confidence, view_mask)
         cloud = weighted_dlt(projections, samples.flatten(2, 3), weights.repeat(1, 1, 1 + hypotheses))
@@ -258,7 +268,7 @@ class UstHandNetwork(nn.Module):
             heatmap_joints=views.joints,
             queries=queries,
             start=start,
-            flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.joints)[..., 0],
+            flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.center)[..., 0],
         )
 
     def look(self, crops: Tensor) -> Features:
@@ -280,9 +290,17 @@ class UstHandNetwork(nn.Module):
             pose = self.joint_graph.saigb(levels[-1])
             joints, confidence = torch.tanh(self.regressor(pose)), torch.ones_like(confidence)
         graph = self.joint_graph(levels[-1], features, joints)
+        sight = None
+        if self.trunk_joints is not None and self.backbone.landmarks is not None:
+            sight = read_landmarks(self.backbone.landmarks, levels[-1], self.config.input_px)
+            graph = graph + self.trunk_joints.graph(sight, joints)
         confidence = by_view(confidence) * view_mask[..., None]
         fused = self.interaction(by_view(graph), confidence, view_mask)
-        return _Views(by_view(features), by_view(heatmaps), by_view(joints), confidence, fused)
+        joints = by_view(joints)
+        center = joints
+        if self.trunk_joints is not None and sight is not None:
+            center = self.trunk_joints.center(by_view(sight.joints), joints, fused)
+        return _Views(by_view(features), by_view(heatmaps), joints, center, confidence, fused)
 
     def _point_features(self, views: _Views, projections: Tensor, cloud: Tensor, view_mask: Tensor) -> Tensor:
         """F_P of query points and anchors `(N, 21 (1 + M), D)`."""

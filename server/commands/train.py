@@ -67,7 +67,7 @@ def train(
 
     from engine.hand_model.model import HandModel
     from engine.network.config import preset
-    from training.datasets import Joined, open_windows
+    from training.datasets import Joined, ShardedWindows
     from training.distributed import rank
     from training.fit import FitConfig
     from training.losses import LossWeights
@@ -76,7 +76,7 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    windows = Joined([open_windows(path) for path in data])
+    windows = Joined([ShardedWindows(path) for path in data])
     config = RunConfig(
         network=preset(network),
         fit=FitConfig(
@@ -106,7 +106,7 @@ def train(
             out,
             config,
             windows,
-            None if validation is None else open_windows(validation),
+            None if validation is None else ShardedWindows(validation),
             HandModel.load(hand_model),
             device=_device(device),
             on_epoch=say,

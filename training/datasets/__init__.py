@@ -2,5 +2,6 @@
 
 from training.datasets.base import WindowSource
 from training.datasets.joined import Joined
+from training.datasets.shards import Labelled, ShardedWindows, write_manifest, write_shard
 
-__all__ = ["Joined", "WindowSource"]
+__all__ = ["Joined", "Labelled", "ShardedWindows", "WindowSource", "write_manifest", "write_shard"]

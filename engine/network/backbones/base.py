@@ -22,12 +22,19 @@ class Backbone(nn.Module, ABC):
         default_input_px: Side of the pictures that it was made for; any multiple of 32 works.
         channels: Channels of F1 to F4.
         normalise: What the trunk wants done to RGB in [0, 1] first.
+        landmarks: The trunk's own reading of a hand from the mean of F4, `engine.network.trunk_joints`; None for a
+            trunk that has none.
     """
 
     def __init__(
-        self, default_input_px: int, channels: tuple[int, int, int, int], normalise: nn.Module | None = None
+        self,
+        default_input_px: int,
+        channels: tuple[int, int, int, int],
+        normalise: nn.Module | None = None,
+        landmarks: nn.Linear | None = None,
     ) -> None:
         super().__init__()
+        self.landmarks = landmarks
         self.default_input_px = default_input_px
         self.channels = channels
         self.normalise = nn.Identity() if normalise is None else normalise
@@ -61,6 +68,7 @@ class StagedBackbone(Backbone):
         default_input_px: As of `Backbone`.
         channels: As of `Backbone`.
         normalise: As of `Backbone`.
+        landmarks: As of `Backbone`.
     """
 
     def __init__(
@@ -69,8 +77,9 @@ class StagedBackbone(Backbone):
         default_input_px: int,
         channels: tuple[int, int, int, int],
         normalise: nn.Module | None = None,
+        landmarks: nn.Linear | None = None,
     ) -> None:
-        super().__init__(default_input_px, channels, normalise)
+        super().__init__(default_input_px, channels, normalise, landmarks)
         self.stages = nn.ModuleList(stages)
 
     def features(self, images: Tensor) -> Features:

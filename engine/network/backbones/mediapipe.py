@@ -17,6 +17,7 @@ from engine.errors import EngineError
 from engine.network.backbones.base import StagedBackbone
 from engine.network.backbones.blocks import initialise
 from engine.network.backbones.inverted_residual import Block, InvertedResidual, convolution
+from engine.network.trunk_joints import LANDMARK_OUTPUTS
 
 if TYPE_CHECKING:
     import onnx
@@ -25,6 +26,8 @@ Size = Literal["lite", "full"]
 
 INPUT_PX: Final = 224
 _STEM: Final = 24
+# Outputs of a landmark network: joints in crop pixels, presence, right hand.
+_HEADS: Final = ("Identity", "Identity_1", "Identity_2")
 _EXPANSION: Final = 6
 # Each tuple is a stage: its first row halves the map.
 _BLOCKS: Final[dict[Size, tuple[tuple[Block, ...], ...]]] = {
@@ -88,9 +91,15 @@ class MediaPipeTrunk(StagedBackbone):
             nn.ReLU6(),
         ]
         first, second, third, fourth = (nn.Sequential(*stage) for stage in stages)
-        super().__init__((first, second, third, fourth), INPUT_PX, (channels[0], channels[1], channels[2], wide))
+        super().__init__(
+            (first, second, third, fourth),
+            INPUT_PX,
+            (channels[0], channels[1], channels[2], wide),
+            landmarks=nn.Linear(wide, LANDMARK_OUTPUTS),
+        )
         if pretrained:
             _assign_in_order(self, read_convolutions(size), network_name(size))
+            _assign_landmarks(self, read_landmark_head(size), network_name(size))
         else:
             initialise(self)
 
@@ -106,6 +115,33 @@ def read_convolutions(size: Size) -> list[tuple[Tensor, Tensor]]:
     Raises:
         EngineError: If `onnx` is not installed, or the file is not the network that is expected.
     """
+    graph, stored = _read(size)
+    return [
+        (_tensor(stored[node.input[1]]), _tensor(stored[node.input[2]]))
+        for node in graph.node
+        if node.op_type == "Conv"
+    ]
+
+
+def read_landmark_head(size: Size) -> tuple[Tensor, Tensor]:
+    """Weight `(65, C)` and bias of the linear layers that read a hand of the mean of F4: joints, presence, side.
+
+    Raises:
+        EngineError: If `onnx` is not installed.
+    """
+    graph, stored = _read(size)
+    behind = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "Sigmoid"}
+    rows = {}
+    for node in graph.node:
+        if node.op_type == "Gemm":
+            output = behind.get(node.output[0], node.output[0])
+            rows[output] = (_tensor(stored[node.input[1]]).T, _tensor(stored[node.input[2]]))
+    weights, biases = zip(*(rows[name] for name in _HEADS), strict=True)
+    return torch.cat(weights), torch.cat(biases)
+
+
+def _read(size: Size) -> tuple[onnx.GraphProto, dict[str, onnx.TensorProto]]:
+    """A landmark network's graph, and its weights by name."""
     try:
         import onnx
     except ImportError as error:
@@ -117,11 +153,7 @@ def read_convolutions(size: Size) -> list[tuple[Tensor, Tensor]]:
     for node in graph.node:
         if node.op_type == "Cast" and node.input[0] in stored:
             stored[node.output[0]] = stored[node.input[0]]
-    return [
-        (_tensor(stored[node.input[1]]), _tensor(stored[node.input[2]]))
-        for node in graph.node
-        if node.op_type == "Conv"
-    ]
+    return graph, stored
 
 
 def _tensor(stored: onnx.TensorProto) -> Tensor:
@@ -140,3 +172,12 @@ def _assign_in_order(module: nn.Module, weights: Sequence[tuple[Tensor, Tensor]]
             shapes = f"{tuple(weight.shape)}, not {tuple(conv.weight.shape)}"
             raise EngineError(f"{source}: convolution {index} is {shapes}; reinstall usthand")
         conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+
+def _assign_landmarks(trunk: MediaPipeTrunk, weights: tuple[Tensor, Tensor], source: str) -> None:
+    """Set the trunk's own reading of a hand."""
+    weight, bias = weights
+    head = trunk.landmarks
+    if head is None or head.weight.shape != weight.shape:
+        raise EngineError(f"{source}: its last layers are {tuple(weight.shape)}; reinstall usthand")
+    head.weight, head.bias = nn.Parameter(weight), nn.Parameter(bias)

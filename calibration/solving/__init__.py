@@ -1,0 +1,1 @@
+"""Solving lenses and places of cameras from sights of a board."""

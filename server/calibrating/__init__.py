@@ -1,0 +1,1 @@
+"""From footage of a board to a calibration with its report."""

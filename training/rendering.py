@@ -1,0 +1,116 @@
+"""Data sets of rendered windows: which seeds belong to which split, and rendering them in several processes.
+
+A split's scenes, rigs and motions come from seeds of its own, so that no hand, motion, surroundings or rig of one is in
+another. Shards are made one by one, each from its own seed: a rendering that was stopped goes on, and equal settings
+give equal windows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import cv2
+import numpy as np
+
+from training.datasets.shards import MANIFEST, Labelled, shard_name, write_manifest, write_shard
+from training.detected_labels import Labeller
+from training.synthetic import SyntheticConfig, synthetic_windows
+
+Split = Literal["train", "validation", "bench-1"]
+Labels = Literal["exact", "detector"]
+
+# No two splits share a number.
+_SPLIT_SEEDS: Final[dict[str, int]] = {"train": 0x7241, "validation": 0x5641, "bench-1": 0xBE01}
+_SETTINGS: Final = "settings.json"
+_SHARD_WINDOWS: Final = 40
+# Of the benchmark split: fixed for good; another one gets another name.
+BENCH_WINDOWS: Final = 200
+BENCH_VIEWS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RenderPlan:
+    """What is rendered.
+
+    Args:
+        split: Whose scenes.
+        windows: How many windows.
+        config: What they are like.
+        labels: `exact`, or what the detector says of the crops.
+        seed: Other seeds give other windows of the same split.
+    """
+
+    split: Split
+    windows: int
+    config: SyntheticConfig
+    labels: Labels = "exact"
+    seed: int = 0
+
+    def about(self) -> dict[str, Any]:
+        """Everything that decides the windows, as plain maps."""
+        told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return told
+
+
+def bench_plan(labels: Labels = "exact") -> RenderPlan:
+    """The benchmark split: windows of 8 views, of which fewer can be taken."""
+    config = SyntheticConfig(views=BENCH_VIEWS, varied=True, windows_per_scene=2)
+    return RenderPlan("bench-1", BENCH_WINDOWS, config, labels)
+
+
+def render(folder: Path, plan: RenderPlan, workers: int, advance: Callable[[str], None] = lambda _: None) -> None:
+    """Render windows into a folder as a data set.
+
+    Args:
+        folder: Made if it is not there; one in which the same plan was begun is finished.
+        plan: What to render.
+        workers: Processes.
+        advance: Told about each shard.
+
+    Raises:
+        ValueError: If the folder holds something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / _SETTINGS
+    if settings.exists():
+        if json.loads(settings.read_text(encoding="utf-8")) != plan.about():
+            raise ValueError(f"{folder}: windows of other settings were begun here ({settings}); give another folder")
+    elif any(folder.iterdir()):
+        raise ValueError(f"{folder}: is not empty; give an empty folder, or one that this command began")
+    else:
+        settings.write_text(json.dumps(plan.about(), indent=1), encoding="utf-8")
+    counts = [min(_SHARD_WINDOWS, plan.windows - first) for first in range(0, plan.windows, _SHARD_WINDOWS)]
+    missing = [number for number in range(len(counts)) if not (folder / shard_name(number)).exists()]
+    for number in range(len(counts) - len(missing)):
+        advance(f"shard {number} was there")
+    if missing:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            jobs = {pool.submit(_render_shard, folder, plan, number, counts[number]): number for number in missing}
+            for job in as_completed(jobs):
+                job.result()
+                advance(f"shard {jobs[job]}")
+    if not (folder / MANIFEST).exists():
+        name = f"rendered {plan.split}, {plan.labels} labels"
+        write_manifest(folder, name, counts, plan.config.size_px, about=plan.about(), truth=True)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _render_shard(folder: Path, plan: RenderPlan, number: int, count: int) -> None:
+    seed = int(np.random.SeedSequence((_SPLIT_SEEDS[plan.split], plan.seed, number)).generate_state(1)[0])
+    windows = [Labelled(window, truth) for window, truth in synthetic_windows(plan.config, count, seed)]
+    if plan.labels == "detector":
+        labeller = Labeller()
+        for index, item in enumerate(windows):
+            labels, confidence = labeller.label(item.window)
+            window = replace(item.window, labels=labels, label_confidence=confidence)
+            windows[index] = replace(item, window=window)
+    write_shard(folder, number, windows)
