@@ -17,6 +17,7 @@ from server.calibration_service import CalibrationService
 from server.conversation import SEND_TIMEOUT_S
 from server.datagrams import DatagramSender
 from server.dialects import DEFAULT_UP, DIALECTS, Up
+from server.live_calibration.session import LiveCalibration
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
 from server.outputs import running_senders
@@ -26,6 +27,7 @@ from server.previews import Previews
 from server.recording.metrics import RecordingCollector
 from server.recording.recordings import Recordings
 from server.routes import API_PREFIX, STREAM_PATH, calibration, cameras, engine, hands, health, pages, schema
+from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
 from server.stream import Stream
 
@@ -60,6 +62,8 @@ def create_app(
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ServiceCollector(pipeline, broadcaster))
     latency = LatencyHistogram(registry)
+    service = CalibrationService(pipeline)
+    live_calibration = LiveCalibration(pipeline, service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -73,6 +77,7 @@ def create_app(
                 end()
             broadcaster.close()
             previews.close()
+            await asyncio.to_thread(live_calibration.close)
 
     app = FastAPI(
         title="UST-Hand Live",
@@ -83,10 +88,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), registry, up)
+    app.state.parts = Parts(pipeline, broadcaster, previews, service, registry, up)
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)
+    app.state.live_calibration = live_calibration
+    app.include_router(live_calibration_router, prefix=API_PREFIX)
     if recordings is not None:
         registry.register(RecordingCollector(recordings))
         app.state.recordings = recordings

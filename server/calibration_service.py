@@ -82,6 +82,22 @@ class CalibrationService:
             await self._swap(judgement.rig)
             return Upload(judgement, self.history.add(judgement.rig, "upload"))
 
+    async def take(self, rig: Rig, source: str) -> Upload:
+        """Swap in a calibration that the service itself solved.
+
+        Args:
+            rig: The calibration. What an upload would be suspected of is not: its unit and direction are known.
+            source: For the history.
+
+        Raises:
+            CalibrationError: If it does not fit the running cameras; the running one stays.
+            SwapTimeoutError: If the engine did not take it up; the running one stays.
+        """
+        async with self._changing:
+            judgement = judge(rig, self._pipeline.rig, self._picture_sizes(), force=True)
+            await self._swap(judgement.rig)
+            return Upload(judgement, self.history.add(judgement.rig, source))
+
     async def rollback(self, number: int | None) -> Version:
         """Go back to a version, or to the one before the running one.
 
