@@ -26,6 +26,7 @@ from server.pipeline import Pipeline
 from server.previews import Previews
 from server.recording.metrics import RecordingCollector
 from server.recording.recordings import Recordings
+from server.rig_marks import HandCoverage
 from server.routes import API_PREFIX, STREAM_PATH, calibration, cameras, engine, hands, health, pages, schema
 from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
@@ -64,11 +65,13 @@ def create_app(
     latency = LatencyHistogram(registry)
     service = CalibrationService(pipeline)
     live_calibration = LiveCalibration(pipeline, service)
+    hand_coverage = HandCoverage()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
-        unsubscribe = [pipeline.subscribe(broadcaster.publish), pipeline.subscribe(latency.observe)]
+        listeners = (broadcaster.publish, latency.observe, hand_coverage.observe)
+        unsubscribe = [pipeline.subscribe(listener) for listener in listeners]
         try:
             async with running_senders(senders, broadcaster):
                 yield
@@ -88,7 +91,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, service, registry, up)
+    app.state.parts = Parts(pipeline, broadcaster, previews, service, registry, hand_coverage, up)
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)

@@ -13,6 +13,7 @@ from server.calibration_service import CalibrationService
 from server.dialects import Up
 from server.pipeline import Pipeline
 from server.previews import Previews
+from server.rig_marks import HandCoverage
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -25,6 +26,7 @@ class Parts:
         previews: Pictures.
         calibration: The running calibration and its versions.
         metrics: What is scraped.
+        hand_coverage: Where in the pictures hands were seen.
         up: Which axis of the calibration's world points up, where nobody says.
     """
 
@@ -33,6 +35,7 @@ class Parts:
     previews: Previews
     calibration: CalibrationService
     metrics: CollectorRegistry
+    hand_coverage: HandCoverage
     up: Up
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration import CalibrationError, Rig
 from calibration.boards import Board, parse_board
+from calibration.solving.lenses import LensChoice
 from server.calibration_judge import judge
 from server.calibration_service import CalibrationService, Upload
 from server.live_calibration.guidance import guide
@@ -40,6 +41,7 @@ class NoSessionError(SessionError):
 class _Session:
     board: Board
     world: str
+    model: LensChoice
     started: str
     sightings: Sightings
     watcher: Watcher
@@ -60,12 +62,13 @@ class LiveCalibration:
         self._lock = threading.Lock()
         self._session: _Session | None = None
 
-    def start(self, board: str, world: str = KEEP) -> dict[str, Any]:
+    def start(self, board: str, world: str = KEEP, model: LensChoice = "auto") -> dict[str, Any]:
         """Begin to collect.
 
         Args:
             board: The board's spec.
             world: `keep`, `first-camera`, a camera's id, `board` or `floor`.
+            model: The lens model; `auto` takes the one that explains held-out sights best.
 
         Raises:
             BoardError: If the spec is none.
@@ -82,7 +85,7 @@ class LiveCalibration:
             sightings = Sightings(ids)
             watcher = Watcher(self._pipeline.borrow, parsed, sightings)
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            self._session = _Session(parsed, world, started, sightings, watcher)
+            self._session = _Session(parsed, world, model, started, sightings, watcher)
         return self.describe()
 
     def solve(self) -> dict[str, Any]:
@@ -100,7 +103,8 @@ class LiveCalibration:
                 raise SessionError(f"too little was collected: {'; '.join(guidance.missing)}")
             session.watcher.pause(True)
             world = "first-camera" if session.world == KEEP else session.world
-            job = job_of(session.sightings.footage(), session.board.spec, world, self._pipeline.rig.name)
+            footage = session.sightings.footage()
+            job = job_of(footage, session.board.spec, session.model, world, self._pipeline.rig.name)
             try:
                 session.run = SolverRun(job)
             except OSError as error:
@@ -179,6 +183,7 @@ class LiveCalibration:
             "state": SOLVING if solving else SOLVED if outcome is not None else COLLECTING,
             "board": session.board.spec,
             "world": session.world,
+            "model": session.model,
             "started": session.started,
             "frame_sets": seen.frame_sets,
             "cameras": {camera_id: _camera_map(view) for camera_id, view in seen.cameras.items()},

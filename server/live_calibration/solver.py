@@ -20,6 +20,7 @@ import numpy as np
 from calibration import CalibrationError, Rig
 from calibration.boards import parse_board
 from calibration.files import calibration_to_dict, parse_calibration
+from calibration.solving.lenses import LensChoice
 from server.calibrating.footage import Footage, Sight
 
 SOLVE_TIMEOUT_S: Final = 600.0
@@ -38,6 +39,7 @@ class SolveJob:
         sights: What was seen.
         refused: Pictures without a sight, by camera and reason.
         instants_ns: Times of the frame sets.
+        model: The lens model.
         world: As `server.calibrating.calibrate` takes it.
         name: The rig's name.
     """
@@ -48,6 +50,7 @@ class SolveJob:
     sights: tuple[Sight, ...]
     refused: dict[str, dict[str, int]]
     instants_ns: dict[int, int]
+    model: LensChoice
     world: str
     name: str
 
@@ -67,7 +70,7 @@ class Outcome:
     residuals_px: Mapping[str, list[list[float]]]
 
 
-def job_of(footage: Footage, board: str, world: str, name: str) -> SolveJob:
+def job_of(footage: Footage, board: str, model: LensChoice, world: str, name: str) -> SolveJob:
     """Put together what can be sent to another process."""
     return SolveJob(
         board,
@@ -76,6 +79,7 @@ def job_of(footage: Footage, board: str, world: str, name: str) -> SolveJob:
         footage.sights,
         {i: dict(counts) for i, counts in footage.refused.items()},
         dict(footage.instants_ns),
+        model,
         world,
         name,
     )
@@ -172,7 +176,7 @@ def _solved(job: SolveJob, results: Connection) -> tuple[bytes, dict[str, Any], 
         MappingProxyType({i: MappingProxyType(counts) for i, counts in job.refused.items()}),
         MappingProxyType(job.instants_ns),
     )
-    wishes = Wishes(advance=lambda what: results.send(("progress", what)))
+    wishes = Wishes(job.model, advance=lambda what: results.send(("progress", what)))
     findings = calibrate(parse_board(job.board), footage, wishes, job.world, name=job.name)
     held_out = findings.solved.held_out
     residuals: dict[str, list[list[float]]] = {}

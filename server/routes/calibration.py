@@ -12,6 +12,7 @@ from calibration.files import FILE_FORMATS, calibration_to_dict
 from calibration.units import parse_size
 from server.calibration_service import SwapTimeoutError, judgement_map, version_map
 from server.parts import Running
+from server.rig_marks import marks_map
 from server.uploads import read_bounded
 
 router = APIRouter(tags=["calibration"])
@@ -77,6 +78,16 @@ async def put_calibration(
             "running_calibration_id": parts.pipeline.rig.id,
         }
     )
+
+
+@router.get("/calibration/marks")
+def marks(parts: Running) -> dict[str, Any]:
+    """Give, for each camera, residuals of the newest hands in pixels, and where hands were seen.
+
+    `residuals_px` are rows of x, y, dx, dy: from the projected joint to the view's own. `coverage` counts joints in
+    cells of the picture, row by row; null before a hand was seen with this calibration.
+    """
+    return marks_map(parts.pipeline.latest, parts.hand_coverage, parts.pipeline.rig)
 
 
 @router.get("/calibration/history")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calibration import CalibrationError
 from calibration.boards import BoardError
+from calibration.solving.lenses import LensChoice
 from server.calibration_service import SwapTimeoutError, judgement_map
 from server.live_calibration.session import KEEP, LiveCalibration, NoSessionError, SessionError
 
@@ -26,6 +27,9 @@ class StartSession(BaseModel):
     world: Annotated[str, Field(max_length=64, description="keep, first-camera, board, floor, or a camera's id.")] = (
         KEEP
     )
+    model: Annotated[
+        LensChoice, Field(description="Of the lenses; auto takes the one that explains held-out sights best.")
+    ] = "auto"
 
 
 def _live_of(request: Request) -> LiveCalibration:
@@ -42,7 +46,7 @@ _NOT_NOW: dict[int | str, dict[str, Any]] = {409: {"description": "Not now; the 
 def start(live: _Live, wanted: StartSession) -> dict[str, Any]:
     """Begin to look for a board in the cameras' pictures. The stream goes on."""
     try:
-        return live.start(wanted.board, wanted.world)
+        return live.start(wanted.board, wanted.world, wanted.model)
     except BoardError as error:
         raise HTTPException(422, str(error)) from None
     except SessionError as error:

@@ -14,7 +14,7 @@ import pytest
 
 from calibration import Rig
 from calibration.boards import parse_board
-from server.live_calibration import solver
+from server.live_calibration import watcher
 from server.live_calibration.sightings import Sightings
 from server.live_calibration.solver import SolverRun, job_of
 from tests.calibration.boards.filming import BoardFilm
@@ -22,7 +22,7 @@ from tests.calibration.boards.rigs import board_path, small_rig
 
 SPEC = "charuco:4x5:0.05:DICT_4X4_1000"
 ROUTE = "/api/v1/calibration/session"
-SHOWN_S = 0.25
+SHOWN_S = 0.08
 """How long each picture is shown: longer than from one look to the next."""
 
 
@@ -67,6 +67,12 @@ def live(serving: Callable[..., Any], make_session: Callable[..., Any], off: Rig
         yield running
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "PERIOD_S", 0.05)
+    monkeypatch.setattr(watcher, "SHARE", 0.9)
+
+
 @pytest.fixture
 def client(live: Any) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=live.url, timeout=10) as http:
@@ -83,7 +89,7 @@ def until(client: httpx.Client, condition: Callable[[dict[str, Any]], bool], wit
 
 def test_collect_solve_accept(client: httpx.Client, live: Any, truth: Rig, off: Rig) -> None:
     assert client.get(ROUTE).status_code == 404
-    begun = client.post(ROUTE, json={"board": SPEC})
+    begun = client.post(ROUTE, json={"board": SPEC, "model": "brown-conrady-5"})
     assert begun.status_code == 201
     assert begun.json()["state"] == "collecting"
     assert "show the board to" in begun.json()["guidance"][0]["text"] or "no pictures" in begun.text
@@ -95,7 +101,7 @@ def test_collect_solve_accept(client: httpx.Client, live: Any, truth: Rig, off: 
 
     full = until(client, lambda now: all(c["sights"] >= 20 for c in now["cameras"].values()), 20)
     assert full["can_solve"]
-    assert full["pairs"] == [{"cameras": ["cam0", "cam1"], "shared": pytest.approx(25, abs=15)}]
+    assert full["pairs"] == [{"cameras": ["cam0", "cam1"], "shared": pytest.approx(30, abs=25)}]
     assert all(np.array(c["coverage"]).sum() > 100 for c in full["cameras"].values())
 
     count = live.pipeline.solved_count
@@ -136,9 +142,7 @@ def test_what_cannot_be_is_refused_and_a_session_can_be_cancelled(client: httpx.
     assert not any(t.name == "usthand-board" for t in threading.enumerate())
 
 
-def test_a_session_that_is_open_at_the_end_leaves_nothing_behind(
-    serving: Any, session: Any, engine: Any, rig: Rig
-) -> None:
+def test_a_session_open_at_the_end_leaves_nothing_behind(serving: Any, session: Any, engine: Any, rig: Rig) -> None:
     with serving(session, engine, rig) as running, httpx.Client(base_url=running.url) as http:
         assert http.post(ROUTE, json={"board": SPEC}).status_code == 201
     assert not any(t.name.startswith("usthand-board") for t in threading.enumerate())
@@ -163,28 +167,22 @@ def test_an_error_of_one_frame_set_does_not_end_the_session(
     assert live.pipeline.errors == {}
 
 
-def test_a_solve_that_fails_says_why_and_one_that_hangs_is_ended(
-    monkeypatch: pytest.MonkeyPatch, eventually: Any
-) -> None:
-    empty = job_of(Sightings(("a", "b")).footage(), SPEC, "first-camera", "")
-    run = SolverRun(empty)
-    try:
-        eventually_slow(lambda: not run.running)
-        assert run.reasons
-    finally:
-        run.cancel()
-    hanging = SolverRun(empty, timeout_s=0.05)
+EMPTY = job_of(Sightings(("a", "b")).footage(), SPEC, "auto", "first-camera", "")
+
+
+def test_a_solve_that_fails_says_why() -> None:
+    run = SolverRun(EMPTY)
+    run._thread.join(60)
+    assert run.outcome is None
+    assert "collect more sights" in str(run.reasons)
+
+
+def test_a_solver_that_hangs_or_dies_is_ended(eventually: Any) -> None:
+    hanging = SolverRun(EMPTY, timeout_s=0.05)
     eventually(lambda: not hanging.running)
     assert "took longer" in hanging.reasons[""][0]
-    assert not hanging._process.is_alive()
-
-
-def eventually_slow(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
-
-
-def test_the_solver_has_its_limit() -> None:
-    assert solver.SOLVE_TIMEOUT_S <= 600
+    assert hanging._process.exitcode is not None
+    dying = SolverRun(EMPTY)
+    dying._process.kill()
+    eventually(lambda: not dying.running)
+    assert "ended with code -9" in dying.reasons[""][0]
