@@ -1,22 +1,69 @@
-"""Calibration files: reading every format that is known, and writing our own."""
+"""Calibration files: reading every format that is known, and writing those that others read."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from calibration.errors import CalibrationError
-from calibration.formats import caliscope, handpose3d, usthand
+from calibration.formats import (
+    anipose,
+    caliscope,
+    colmap,
+    dexycb,
+    easymocap,
+    hanco,
+    handpose3d,
+    kalibr,
+    multical,
+    opencv,
+    usthand,
+)
+from calibration.formats.reading import MAX_BYTES, decoded, read_bytes, read_text
 from calibration.rig import Rig
 from calibration.units import confirm_metres, require_units
 
-CalibrationFormat = Literal["usthand", "caliscope", "handpose3d"]
+__all__ = [
+    "FILE_FORMATS",
+    "MAX_BYTES",
+    "WRITTEN_FORMATS",
+    "CalibrationFormat",
+    "WrittenFormat",
+    "calibration_to_dict",
+    "load_calibration",
+    "parse_calibration",
+    "save_calibration",
+    "write_calibration",
+]
 
-MAX_BYTES = 1 << 20
+CalibrationFormat = Literal[
+    "usthand",
+    "anipose",
+    "caliscope",
+    "colmap",
+    "dexycb",
+    "easymocap",
+    "handpose3d",
+    "hanco",
+    "kalibr",
+    "multical",
+    "opencv",
+]
+WrittenFormat = Literal["usthand", "anipose", "colmap", "kalibr", "multical", "opencv"]
+
+WRITTEN_FORMATS: Final = get_args(WrittenFormat)
+"""What can be written."""
+
+FILE_FORMATS: Final = ("usthand", "anipose", "caliscope", "hanco", "kalibr", "multical", "opencv")
+"""What is one file, and so can be uploaded."""
+
+_MODEL_BYTES: Final = 64 << 20
 
 
 def load_calibration(
@@ -26,7 +73,7 @@ def load_calibration(
 
     Args:
         path: File or folder.
-        format: `usthand`, `caliscope` or `handpose3d`.
+        format: One of `CalibrationFormat`.
         units: Unit of length in the file (`m`, `cm`, `mm`, `in` or metres per unit). Demanded by formats that do not
             state theirs; for the others it must agree.
         size: Image width and height in pixels. Demanded by formats that do not state it; for the others it must agree.
@@ -35,50 +82,69 @@ def load_calibration(
         CalibrationError: With every reason, by camera id, if the calibration cannot be read or used.
     """
     _check_format(format)
-    if format == "handpose3d":
-        scale = require_units(units, format)
-        if size is None:
-            raise CalibrationError({"": ["handpose3d files carry no image size; give size: WIDTHxHEIGHT in pixels"]})
-        return handpose3d.rig_from_folder(path, scale, size)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CalibrationError({"": [f"{path} cannot be read: {error.strerror}; check the path"]}) from error
-    rig = parse_calibration(data, format, units)
-    if wrong := {
-        camera.id: [f"size {size[0]}x{size[1]} was asked for, but the file says {camera.width}x{camera.height}"]
-        for camera in rig
-        if size is not None and size != (camera.width, camera.height)
-    }:
-        raise CalibrationError(wrong)
+    match format:
+        case "handpose3d":
+            return handpose3d.rig_from_folder(path, require_units(units, format), _demanded(size, format))
+        case "colmap":
+            scale = require_units(units, format)
+            if not path.is_dir():
+                raise CalibrationError({"": [f"{path} is not a folder; give the one with cameras.txt and images.txt"]})
+            # Real models carry every point of every picture.
+            cameras, images = read_text(path / colmap.CAMERAS), read_text(path / colmap.IMAGES, _MODEL_BYTES)
+            rig = colmap.rig_from_texts(cameras, images, scale)
+        case "easymocap":
+            return easymocap.rig_from_folder(path, require_units(units, format), size)
+        case "dexycb":
+            confirm_metres(units, format)
+            return dexycb.rig_from_files(path, size)
+        case _:
+            return parse_calibration(read_bytes(path), format, units, size=size)
+    _confirm_size(rig, size)
     return rig
 
 
-def parse_calibration(data: bytes, format: str = "usthand", units: str | float | None = None) -> Rig:
+def parse_calibration(
+    data: bytes, format: str = "usthand", units: str | float | None = None, *, size: tuple[int, int] | None = None
+) -> Rig:
     """Read a rig from bytes that anybody may have sent.
 
     Args:
         data: Content of one file, at most `MAX_BYTES`.
-        format: `usthand` or `caliscope`.
+        format: One of `FILE_FORMATS`.
         units: As in `load_calibration`.
+        size: As in `load_calibration`.
 
     Raises:
         CalibrationError: With every reason, by camera id, if the calibration cannot be read or used.
     """
     _check_format(format)
-    if format == "handpose3d":
+    if format not in FILE_FORMATS:
         raise CalibrationError(
-            {"": ["handpose3d is a folder, not a file; convert it: usthand rig convert FOLDER --format handpose3d ..."]}
+            {"": [f"{format} is more than one file; convert it: usthand rig convert SRC --format {format} ..."]}
         )
-    confirm_metres(units, format)
-    if len(data) > MAX_BYTES:
-        raise CalibrationError({"": [f"the file is larger than {MAX_BYTES} bytes; a calibration is a few kilobytes"]})
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CalibrationError({"": [f"the file is not UTF-8 text (byte {error.start}); export it again"]}) from error
-    return caliscope.rig_from_toml(text) if format == "caliscope" else usthand.rig_from_json(text)
+    match format:
+        case "anipose":
+            scale = require_units(units, format)
+            rig = anipose.rig_from_toml(decoded(data), scale)
+        case "multical":
+            scale = require_units(units, format)
+            rig = multical.rig_from_json(decoded(data), scale)
+        case "opencv":
+            rig = opencv.rig_from_yaml(decoded(data), units)
+        case "caliscope":
+            confirm_metres(units, format)
+            rig = caliscope.rig_from_toml(decoded(data))
+        case "kalibr":
+            confirm_metres(units, format)
+            rig = kalibr.rig_from_yaml(decoded(data))
+        case "hanco":
+            confirm_metres(units, format)
+            rig = hanco.rig_from_json(decoded(data), _demanded(size, format))
+        case _:
+            confirm_metres(units, format)
+            rig = usthand.rig_from_json(decoded(data))
+    _confirm_size(rig, size)
+    return rig
 
 
 def calibration_to_dict(rig: Rig) -> dict[str, Any]:
@@ -97,7 +163,72 @@ def save_calibration(rig: Rig, path: Path, *, source: str | None = None) -> None
     content = calibration_to_dict(rig) | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
     if source is not None:
         content["source"] = source
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a format keeps of what changes no projection."""
+
+    rig_name: bool = False
+    rms_px: bool = False
+
+
+_KEPT: Final[Mapping[str, _Kept]] = {"usthand": _Kept(rig_name=True, rms_px=True), "opencv": _Kept(rms_px=True)}
+
+
+def write_calibration(
+    rig: Rig, path: Path, format: str, *, units: str | float | None = None, source: str | None = None
+) -> tuple[str, ...]:
+    """Write a rig for another program.
+
+    Args:
+        rig: What to write; it is read back with the same projections.
+        path: A file, or for `colmap` a folder, which is made if it is absent.
+        format: One of `WRITTEN_FORMATS`.
+        units: Unit to write lengths in. Demanded by formats that do not state theirs; the others are in metres.
+        source: Where the calibration comes from, for people; `usthand` alone keeps it.
+
+    Returns:
+        What was left out, in words: the name and the errors of a rig, where the format has no place for them.
+
+    Raises:
+        CalibrationError: With every reason, by camera id, if the format cannot hold what changes a projection.
+    """
+    match format:
+        case "usthand":
+            confirm_metres(units, format)
+            save_calibration(rig, path, source=source)
+        case "anipose":
+            _write(path, anipose.rig_to_toml(rig, require_units(units, format)))
+        case "multical":
+            _write(path, multical.rig_to_json(rig, require_units(units, format)))
+        case "colmap":
+            texts = colmap.rig_to_texts(rig, require_units(units, format))
+            path.mkdir(exist_ok=True)
+            for name, text in texts.items():
+                _write(path / name, text)
+        case "kalibr":
+            confirm_metres(units, format)
+            _write(path, kalibr.rig_to_yaml(rig))
+        case "opencv":
+            confirm_metres(units, format)
+            _write(path, opencv.rig_to_yaml(rig))
+        case _:
+            _check_format(format)
+            raise CalibrationError(
+                {"": [f"format {format} can be read but not written; write one of {', '.join(WRITTEN_FORMATS)}"]}
+            )
+    kept = _KEPT.get(format, _Kept())
+    left_out = []
+    if rig.name and not kept.rig_name:
+        left_out.append(f"the rig's name {rig.name!r}")
+    if not kept.rms_px and (with_error := [camera.id for camera in rig if camera.rms_px is not None]):
+        left_out.append(f"rms_px of {', '.join(with_error)}")
+    return tuple(left_out)
+
+
+def _write(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -115,3 +246,18 @@ def _check_format(format: str) -> None:
     known = get_args(CalibrationFormat)
     if format not in known:
         raise CalibrationError({"": [f"format {str(format)[:40]!r} is not known; use one of {', '.join(known)}"]})
+
+
+def _demanded(size: tuple[int, int] | None, format: str) -> tuple[int, int]:
+    if size is None:
+        raise CalibrationError({"": [f"{format} files carry no image size; give size: WIDTHxHEIGHT in pixels"]})
+    return size
+
+
+def _confirm_size(rig: Rig, size: tuple[int, int] | None) -> None:
+    if wrong := {
+        camera.id: [f"size {size[0]}x{size[1]} was asked for, but the file says {camera.width}x{camera.height}"]
+        for camera in rig
+        if size is not None and size != (camera.width, camera.height)
+    }:
+        raise CalibrationError(wrong)

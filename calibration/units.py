@@ -1,14 +1,32 @@
-"""Units of length in which foreign calibration files are written."""
+"""Units of length and image sizes that people give along with foreign calibration files."""
 
 from __future__ import annotations
 
 import math
+import re
 
 from calibration.errors import CalibrationError
 
 METRES_PER_UNIT: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 
 _KNOWN = f"use {', '.join(METRES_PER_UNIT)} or a number of metres per unit"
+
+
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Read an image size, `WIDTHxHEIGHT` in pixels; None stays None.
+
+    Raises:
+        CalibrationError: If it is something else.
+    """
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise CalibrationError({"": [f"size {text[:40]!r} is not WIDTHxHEIGHT in pixels, such as 1280x720"]})
+    return int(match[1]), int(match[2])
 
 
 def metres_per_unit(units: str | float) -> float:

@@ -19,6 +19,7 @@ from server.datagrams import DatagramSender
 from server.dialects import DEFAULT_UP, DIALECTS, Up
 from server.drift.policy import Policy
 from server.drift.watch import DriftWatch
+from server.live_calibration.session import LiveCalibration
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
 from server.outputs import running_senders
@@ -27,7 +28,9 @@ from server.pipeline import Pipeline
 from server.previews import Previews
 from server.recording.metrics import RecordingCollector
 from server.recording.recordings import Recordings
+from server.rig_marks import HandCoverage
 from server.routes import API_PREFIX, STREAM_PATH, calibration, cameras, engine, hands, health, pages, schema
+from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
 from server.stream import Stream
 
@@ -65,12 +68,16 @@ def create_app(
     watch = DriftWatch(pipeline, drift)
     registry.register(ServiceCollector(pipeline, broadcaster, watch))
     latency = LatencyHistogram(registry)
+    service = CalibrationService(pipeline)
+    live_calibration = LiveCalibration(pipeline, service)
+    hand_coverage = HandCoverage()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
         watch.start()
-        unsubscribe = [pipeline.subscribe(broadcaster.publish), pipeline.subscribe(latency.observe)]
+        listeners = (broadcaster.publish, latency.observe, hand_coverage.observe)
+        unsubscribe = [pipeline.subscribe(listener) for listener in listeners]
         try:
             async with running_senders(senders, broadcaster):
                 yield
@@ -80,6 +87,7 @@ def create_app(
             watch.stop()
             broadcaster.close()
             previews.close()
+            await asyncio.to_thread(live_calibration.close)
 
     app = FastAPI(
         title="UST-Hand Live",
@@ -90,10 +98,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, CalibrationService(pipeline), watch, registry, up)
+    app.state.parts = Parts(pipeline, broadcaster, previews, service, watch, registry, hand_coverage, up)
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)
+    app.state.live_calibration = live_calibration
+    app.include_router(live_calibration_router, prefix=API_PREFIX)
     if recordings is not None:
         registry.register(RecordingCollector(recordings))
         app.state.recordings = recordings

@@ -18,7 +18,7 @@ class Version:
     Args:
         number: Counts up from 1.
         rig: The calibration.
-        source: Where it came from: `start` or `upload`.
+        source: Where it came from: `start`, `upload`, or `board` for a live calibration.
         created: When it was taken up first, ISO 8601 in UTC.
         replaced: The version that ran before it; None for the first.
     """

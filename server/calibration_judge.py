@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from calibration import CalibrationError, Camera, Rig
+from calibration.plausibility import suspicions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,35 @@ class Judgement:
         rig: The running cameras in their order, with the new calibration.
         changes: By camera id.
         ignored: Cameras of the upload that the service does not run.
+        suspicions: What looks like a mistake, where it was to be used all the same.
     """
 
     rig: Rig
     changes: Mapping[str, CameraChange]
     ignored: tuple[str, ...]
+    suspicions: tuple[str, ...] = ()
 
 
-def judge(uploaded: Rig, running: Rig, sizes: Mapping[str, tuple[int, int]]) -> Judgement:
+def judge(
+    uploaded: Rig,
+    running: Rig,
+    sizes: Mapping[str, tuple[int, int]],
+    *,
+    ignore_unknown: bool = False,
+    force: bool = False,
+) -> Judgement:
     """Compare an uploaded calibration with the running cameras.
 
     Args:
         uploaded: The upload; each camera in itself is a possible one already.
         running: The calibration in use.
         sizes: Width and height of the pictures by camera id, in pixels, as far as they are known.
+        ignore_unknown: Leave out cameras of the upload that do not run, instead of refusing it.
+        force: Use it although it looks like a mistake. What cannot be used at all is refused still.
 
     Raises:
-        CalibrationError: With reasons per camera if a running camera is missing or has pictures of another size.
+        CalibrationError: With reasons per camera if a running camera is missing, one is unknown, has pictures of
+            another size, or the whole looks like a mistake of unit or direction.
     """
     by_id = {camera.id: camera for camera in uploaded}
     reasons: dict[str, list[str]] = {}
@@ -65,13 +78,24 @@ def judge(uploaded: Rig, running: Rig, sizes: Mapping[str, tuple[int, int]]) -> 
                 f"the upload is for pictures of {new.width}x{new.height}, the camera gives {width}x{height}; "
                 "calibrate at the size that runs"
             ]
+    unknown = tuple(sorted(set(by_id) - set(running.camera_ids)))
+    if not ignore_unknown:
+        for camera_id in unknown:
+            reasons[camera_id] = [
+                f"the service runs no such camera, only {', '.join(running.camera_ids)}; leave it out, or send "
+                "ignore_unknown=1"
+            ]
     if reasons:
         raise CalibrationError(reasons)
     rig = Rig(tuple(by_id[old.id] for old in running), uploaded.name or running.name)
+    suspected = tuple(suspicions(rig, running))
+    if suspected and not force:
+        raise CalibrationError({"": [f"{why}. If it is right as it is, send force=1" for why in suspected]})
     return Judgement(
         rig=rig,
         changes={old.id: _change(old, by_id[old.id]) for old in running},
-        ignored=tuple(sorted(set(by_id) - set(running.camera_ids))),
+        ignored=unknown,
+        suspicions=suspected,
     )
 
 

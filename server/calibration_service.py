@@ -46,20 +46,57 @@ class CalibrationService:
         self._swap_timeout_s = swap_timeout_s
         self._changing = asyncio.Lock()
 
-    async def upload(self, data: bytes, *, format: str, units: str | None, dry_run: bool) -> Upload:
+    async def upload(
+        self,
+        data: bytes,
+        *,
+        format: str,
+        units: str | None,
+        size: tuple[int, int] | None,
+        dry_run: bool,
+        ignore_unknown: bool,
+        force: bool,
+    ) -> Upload:
         """Parse, judge and, unless it is a dry run, swap in a calibration.
+
+        Args:
+            data: The file.
+            format: Its format, as `calibration.files.parse_calibration` names it.
+            units: Its unit of length, where it does not state it.
+            size: Image width and height in pixels, where it does not state them.
+            dry_run: Judge only.
+            ignore_unknown: Leave out cameras that do not run.
+            force: Use it although it looks like a mistake.
 
         Raises:
             CalibrationError: If it is refused, with reasons per camera; the running one stays.
             SwapTimeoutError: If the engine did not take it up; the running one stays.
         """
-        uploaded = await asyncio.to_thread(parse_calibration, data, format, units)
+        uploaded = await asyncio.to_thread(parse_calibration, data, format, units, size=size)
         async with self._changing:
-            judgement = judge(uploaded, self._pipeline.rig, self._picture_sizes())
+            judgement = judge(
+                uploaded, self._pipeline.rig, self._picture_sizes(), ignore_unknown=ignore_unknown, force=force
+            )
             if dry_run:
                 return Upload(judgement, None)
             await self._swap(judgement.rig)
             return Upload(judgement, self.history.add(judgement.rig, "upload"))
+
+    async def take(self, rig: Rig, source: str) -> Upload:
+        """Swap in a calibration that the service itself solved.
+
+        Args:
+            rig: The calibration. What an upload would be suspected of is not: its unit and direction are known.
+            source: For the history.
+
+        Raises:
+            CalibrationError: If it does not fit the running cameras; the running one stays.
+            SwapTimeoutError: If the engine did not take it up; the running one stays.
+        """
+        async with self._changing:
+            judgement = judge(rig, self._pipeline.rig, self._picture_sizes(), force=True)
+            await self._swap(judgement.rig)
+            return Upload(judgement, self.history.add(judgement.rig, source))
 
     async def rollback(self, number: int | None) -> Version:
         """Go back to a version, or to the one before the running one.
@@ -111,4 +148,5 @@ def judgement_map(judgement: Judgement) -> dict[str, Any]:
         "calibration_id": judgement.rig.id,
         "changes": {camera_id: asdict(change) for camera_id, change in judgement.changes.items()},
         "ignored": list(judgement.ignored),
+        "suspicions": list(judgement.suspicions),
     }

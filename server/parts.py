@@ -15,6 +15,7 @@ from server.drift.status import WatchedCamera, watched_cameras
 from server.drift.watch import DriftWatch
 from server.pipeline import Pipeline
 from server.previews import Previews
+from server.rig_marks import HandCoverage
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +29,7 @@ class Parts:
         calibration: The running calibration and its versions.
         drift: Whether the calibration still fits.
         metrics: What is scraped.
+        hand_coverage: Where in the pictures hands were seen.
         up: Which axis of the calibration's world points up, where nobody says.
     """
 
@@ -37,6 +39,7 @@ class Parts:
     calibration: CalibrationService
     drift: DriftWatch
     metrics: CollectorRegistry
+    hand_coverage: HandCoverage
     up: Up
 
     def cameras(self) -> tuple[WatchedCamera, ...]:

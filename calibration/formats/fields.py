@@ -39,12 +39,12 @@ class Fields:
 
     def __init__(self, mapping: dict[str, object], problems: list[str]) -> None:
         self._mapping = mapping
-        self._problems = problems
+        self.problems = problems
 
     def refuse_unknown(self, known: Collection[str]) -> None:
         """Note keys that are not in `known`."""
         if unknown := [key for key in self._mapping if key not in known]:
-            self._problems.append(f"{name_keys(unknown)} not known; the keys are {', '.join(known)}")
+            self.problems.append(f"{name_keys(unknown)} not known; the keys are {', '.join(known)}")
 
     def has(self, key: str) -> bool:
         """Say whether the key is there with a value."""
@@ -66,7 +66,7 @@ class Fields:
             return None
         value = self._mapping[key]
         if not isinstance(value, list) or len(value) != 2:
-            self._problems.append(f"{key} is {reprlib.repr(value)}; give [width, height] in pixels")
+            self.problems.append(f"{key} is {reprlib.repr(value)}; give [width, height] in pixels")
             return None
         width, height = (self._side(side, f"{key}[{i}]") for i, side in enumerate(value))
         return None if width is None or height is None else (width, height)
@@ -77,11 +77,9 @@ class Fields:
             return None
         value = self._mapping[key]
         if choices and not (isinstance(value, str) and value in choices):
-            self._problems.append(f"{key} is {reprlib.repr(value)}; give {' or '.join(map(repr, choices))}")
+            self.problems.append(f"{key} is {reprlib.repr(value)}; give {' or '.join(map(repr, choices))}")
         elif not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
-            self._problems.append(
-                f"{key} is {reprlib.repr(value)}; give up to {_MAX_TEXT} printable characters as text"
-            )
+            self.problems.append(f"{key} is {reprlib.repr(value)}; give up to {_MAX_TEXT} printable characters as text")
         else:
             return value
         return None
@@ -91,7 +89,7 @@ class Fields:
         value = self._mapping.get(key, default)
         if isinstance(value, bool):
             return value
-        self._problems.append(f"{key} is {reprlib.repr(value)}; give true or false")
+        self.problems.append(f"{key} is {reprlib.repr(value)}; give true or false")
         return default
 
     def array(self, key: str, *shapes: tuple[int, ...]) -> NDArray[np.float64] | None:
@@ -101,7 +99,7 @@ class Fields:
         value = self._mapping[key]
         if _shape(value) not in shapes:
             wanted = " or ".join("x".join(map(str, shape)) for shape in shapes)
-            self._problems.append(f"{key} is {reprlib.repr(value)}; give {wanted} numbers")
+            self.problems.append(f"{key} is {reprlib.repr(value)}; give {wanted} numbers")
             return None
         rows = value if isinstance(value, list) else []
         flat = [
@@ -116,25 +114,25 @@ class Fields:
 
     def _present(self, key: str) -> bool:
         if key not in self._mapping:
-            self._problems.append(f"{key} is missing; add it")
+            self.problems.append(f"{key} is missing; add it")
         return key in self._mapping
 
     def _number(self, value: object, where: str) -> float | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self._problems.append(f"{where} is {reprlib.repr(value)}, which is no number; write one without quotes")
+            self.problems.append(f"{where} is {reprlib.repr(value)}, which is no number; write one without quotes")
             return None
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            self._problems.append(f"{where} is {reprlib.repr(value)}, which is not finite; give a finite number")
+            self.problems.append(f"{where} is {reprlib.repr(value)}, which is not finite; give a finite number")
             return None
         return number
 
     def _side(self, value: object, where: str) -> int | None:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_SIDE_PX:
-            self._problems.append(
+            self.problems.append(
                 f"{where} is {reprlib.repr(value)}; give a whole number of pixels, 1 to {_MAX_SIDE_PX}"
             )
             return None

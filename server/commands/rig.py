@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import numpy as np
 import typer
@@ -13,8 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration import CalibrationError, Rig
-from calibration.files import load_calibration, save_calibration
+from calibration.files import WRITTEN_FORMATS, CalibrationFormat, load_calibration, write_calibration
 from calibration.overview import MeetingPoint, axes_meeting_point, baselines_m, field_of_view_rad
+from calibration.plausibility import suspicions
+from calibration.reframe import in_first_camera, renumbered
+from calibration.units import parse_size
 from capture.errors import RigConfigError
 from capture.rig_config import load_rig, load_rig_config
 
@@ -22,41 +24,58 @@ app = typer.Typer(help="Calibrations and rig files: convert, check, show.", no_a
 
 RigArgument = Annotated[Path, typer.Argument(metavar="RIG", help="The rig file, rig.yaml.")]
 
-_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+FormatOption = Annotated[str, typer.Option("--format", help=f"What it is: {', '.join(get_args(CalibrationFormat))}.")]
+UnitsOption = Annotated[
+    str | None, typer.Option("--units", help="Its unit of length: m, cm, mm, in, or metres per unit.")
+]
+SizeOption = Annotated[
+    str | None, typer.Option("--size", help="Its image size, WIDTHxHEIGHT, where it does not state it.")
+]
 
 
 def _parse_size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = _SIZE.fullmatch(text)
-    if match is None or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT in pixels, such as 1280x720", param_hint="--size")
-    return int(match[1]), int(match[2])
+    try:
+        return parse_size(text)
+    except CalibrationError as error:
+        raise typer.BadParameter(error.reasons[""][0], param_hint="--size") from None
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="The calibration: a file, or a folder of handpose3d.")],
-    format: Annotated[str, typer.Option("--format", help="What SRC is: usthand, caliscope or handpose3d.")],
-    out: Annotated[Path, typer.Option("--out", help="The calibration.json to write.")],
-    units: Annotated[
-        str | None, typer.Option("--units", help="SRC's unit of length: m, cm, mm, in, or metres per unit.")
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The calibration: a file, or a folder of several.")],
+    format: FormatOption,
+    out: Annotated[Path, typer.Option("--out", help="What to write: a file, or a folder for colmap.")],
+    units: UnitsOption = None,
+    size: SizeOption = None,
+    to: Annotated[str, typer.Option("--to", help=f"What to write: {', '.join(WRITTEN_FORMATS)}.")] = "usthand",
+    to_units: Annotated[
+        str | None, typer.Option("--to-units", help="The unit to write, for formats that state none.")
     ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", help="Image size, WIDTHxHEIGHT, where SRC does not state it.")
-    ] = None,
+    first_camera: Annotated[
+        bool, typer.Option("--first-camera-world", help="Make the first camera the world, as kalibr has it.")
+    ] = False,
+    renumber: Annotated[bool, typer.Option("--renumber", help="Name the cameras cam0, cam1, ... in order.")] = False,
 ) -> None:
-    """Convert a calibration to calibration.json.
+    """Convert a calibration to calibration.json, or to what another program reads.
 
     For example:
 
         usthand rig convert camera_array.toml --format caliscope --units m --out calibration.json
 
         usthand rig convert desk2/ --format handpose3d --units 0.0435 --size 720x720 --out calibration.json
+
+        usthand rig convert calibration.json --format usthand --to anipose --to-units mm --out calibration.toml
     """
     rig = load_calibration(source, format=format, units=units, size=_parse_size(size))
-    save_calibration(rig, out, source=f"{format}: {source.name}"[:500])
+    if first_camera:
+        rig = in_first_camera(rig)
+    if renumber:
+        rig = renumbered(rig)
+    left_out = write_calibration(rig, out, to, units=to_units, source=f"{format}: {source.name}"[:500])
     _console().print(f"{out}: {len(rig)} cameras ({', '.join(rig.camera_ids)}), calibration {rig.id}")
+    for what in left_out:
+        _console().print(f"left out, as {to} has no place for it: {what}")
+    _warn(rig)
 
 
 @app.command()
@@ -95,6 +114,8 @@ def check(path: RigArgument) -> None:
             "[red]problem[/red]" if report.problem else ", ".join(("ok", *report.notes)),
         )
     _console().print(table)
+    if rig is not None:
+        _warn(rig)
     if problems:
         for problem in problems:
             typer.echo(f"error: {' '.join(problem.split())}", err=True)
@@ -102,14 +123,24 @@ def check(path: RigArgument) -> None:
 
 
 @app.command()
-def show(path: Annotated[Path, typer.Argument(metavar="RIG", help="A rig.yaml, or a calibration.json.")]) -> None:
+def show(
+    path: Annotated[Path, typer.Argument(metavar="RIG", help="A rig.yaml, or a calibration.")],
+    format: FormatOption = "usthand",
+    units: UnitsOption = None,
+    size: SizeOption = None,
+) -> None:
     """Show a rig's cameras: lenses, places, and how far they are from each other and from where they look.
 
     For example:
 
         usthand rig show rig.yaml
+
+        usthand rig show camchain.yaml --format kalibr
     """
-    rig = load_calibration(path) if path.suffix == ".json" else load_rig(load_rig_config(path))
+    if format == "usthand" and path.suffix != ".json":
+        rig = load_rig(load_rig_config(path))
+    else:
+        rig = load_calibration(path, format=format, units=units, size=_parse_size(size))
     console = _console()
     console.print(_lens_table(rig, f"Rig {rig.name or path.name}, calibration {rig.id}, world unit: metre"))
     meeting = axes_meeting_point(rig)
@@ -121,6 +152,12 @@ def show(path: Annotated[Path, typer.Argument(metavar="RIG", help="A rig.yaml, o
         console.print(
             f"The optical axes come closest at {x:+.3f} {y:+.3f} {z:+.3f}, {meeting.miss_m:.3f} m from it (rms)."
         )
+    _warn(rig)
+
+
+def _warn(rig: Rig) -> None:
+    for why in suspicions(rig):
+        typer.echo(f"warning: {why}", err=True)
 
 
 def _lens_table(rig: Rig, title: str) -> Table:

@@ -8,9 +8,11 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
 
 from calibration import CalibrationError
-from calibration.files import calibration_to_dict
+from calibration.files import FILE_FORMATS, calibration_to_dict
+from calibration.units import parse_size
 from server.calibration_service import SwapTimeoutError, judgement_map, version_map
 from server.parts import Running
+from server.rig_marks import marks_map
 from server.uploads import read_bounded
 
 router = APIRouter(tags=["calibration"])
@@ -33,15 +35,35 @@ async def put_calibration(
     request: Request,
     parts: Running,
     dry_run: Annotated[bool, Query(description="Judge only; the running calibration stays.")] = False,
-    format: Annotated[str, Query(description="Format of the upload.", max_length=40)] = "usthand",
+    format: Annotated[str, Query(description=f"One of {', '.join(FILE_FORMATS)}.", max_length=40)] = "usthand",
     units: Annotated[
-        str | None, Query(description="Unit of length, for formats that do not state it: m, cm, mm.", max_length=16)
+        str | None,
+        Query(
+            description="Unit of length, for formats that do not state it: m, cm, mm, in, or metres per unit.",
+            max_length=16,
+        ),
     ] = None,
+    size: Annotated[
+        str | None,
+        Query(description="Image size, WIDTHxHEIGHT in pixels, for formats that do not state it.", max_length=11),
+    ] = None,
+    ignore_unknown: Annotated[bool, Query(description="Leave out cameras that do not run.")] = False,
+    force: Annotated[
+        bool, Query(description="Use it although it looks like a mistake of unit or direction; see `suspicions`.")
+    ] = False,
 ) -> JSONResponse:
     """Replace the calibration between two frame sets. A refused upload leaves the running one alone."""
     data = await read_bounded(request)
     try:
-        upload = await parts.calibration.upload(data, format=format, units=units, dry_run=dry_run)
+        upload = await parts.calibration.upload(
+            data,
+            format=format,
+            units=units,
+            size=parse_size(size),
+            dry_run=dry_run,
+            ignore_unknown=ignore_unknown,
+            force=force,
+        )
     except CalibrationError as error:
         refusal = {"accepted": False, "dry_run": dry_run, "reasons": error.reasons, "detail": str(error)}
         return JSONResponse({**refusal, "running_calibration_id": parts.pipeline.rig.id}, status_code=422)
@@ -56,6 +78,16 @@ async def put_calibration(
             "running_calibration_id": parts.pipeline.rig.id,
         }
     )
+
+
+@router.get("/calibration/marks")
+def marks(parts: Running) -> dict[str, Any]:
+    """Give, for each camera, residuals of the newest hands in pixels, and where hands were seen.
+
+    `residuals_px` are rows of x, y, dx, dy: from the projected joint to the view's own. `coverage` counts joints in
+    cells of the picture, row by row; null before a hand was seen with this calibration.
+    """
+    return marks_map(parts.pipeline.latest, parts.hand_coverage, parts.pipeline.rig)
 
 
 @router.get("/calibration/history")

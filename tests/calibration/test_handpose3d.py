@@ -37,7 +37,7 @@ def test_units_and_size_are_demanded(handpose3d_folder: Path) -> None:
         load_calibration(handpose3d_folder, "handpose3d", size=(720, 720))
     with pytest.raises(CalibrationError, match="carry no image size; give size"):
         load_calibration(handpose3d_folder, "handpose3d", "mm")
-    with pytest.raises(CalibrationError, match="is a folder, not a file"):
+    with pytest.raises(CalibrationError, match="more than one file"):
         parse_calibration(b"", "handpose3d")
 
 

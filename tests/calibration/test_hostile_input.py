@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import CalibrationError
-from calibration.files import MAX_BYTES, parse_calibration
+from calibration.files import FILE_FORMATS, MAX_BYTES, parse_calibration
+from calibration.formats import anipose, kalibr, multical, opencv
 
 SOUND: dict[str, Any] = {
     "schema": "usthand.calibration/1",
@@ -52,13 +53,31 @@ values = st.recursive(
 )
 
 
+_SOUND_RIG = parse_calibration(json.dumps(SOUND).encode())
+FOREIGN = {
+    "anipose": anipose.rig_to_toml(_SOUND_RIG, 0.001).encode(),
+    "hanco": json.dumps({"K": [SOUND["cameras"][0]["K"]], "M": [SOUND["cameras"][0]["T_camera_world"]]}).encode(),
+    "kalibr": kalibr.rig_to_yaml(_SOUND_RIG).encode(),
+    "multical": multical.rig_to_json(_SOUND_RIG, 0.001).encode(),
+    "opencv": opencv.rig_to_yaml(_SOUND_RIG).encode(),
+}
+UNITLESS = ("anipose", "multical")
+
+
 def parse(data: bytes, format: str) -> None:
+    size = (720, 720) if format == "hanco" else None
     with contextlib.suppress(CalibrationError):
-        parse_calibration(data, format)
+        parse_calibration(data, format, "mm" if format in UNITLESS else None, size=size)
+
+
+@pytest.mark.parametrize("format", FOREIGN)
+def test_what_is_spoiled_below_is_sound(format: str) -> None:
+    size = (720, 720) if format == "hanco" else None
+    assert len(parse_calibration(FOREIGN[format], format, "mm" if format in UNITLESS else None, size=size)) == 1
 
 
 @settings(max_examples=200)
-@given(st.binary(max_size=200), st.sampled_from(["usthand", "caliscope"]))
+@given(st.binary(max_size=200), st.sampled_from(FILE_FORMATS))
 def test_any_bytes(data: bytes, format: str) -> None:
     parse(data, format)
 
@@ -85,7 +104,9 @@ def test_any_value_in_any_place_of_a_sound_file(data: st.DataObject) -> None:
 
 @settings(max_examples=300)
 @given(
-    st.sampled_from([(json.dumps(SOUND).encode(), "usthand"), (SOUND_TOML, "caliscope")]),
+    st.sampled_from(
+        [(json.dumps(SOUND).encode(), "usthand"), (SOUND_TOML, "caliscope"), *((d, f) for f, d in FOREIGN.items())]
+    ),
     st.integers(0, 10_000),
     st.integers(0, 12),
     st.binary(max_size=12) | st.text("0123456789.[]{}\"'#\\,=-+eEinfa \n_:", max_size=12).map(str.encode),
@@ -118,12 +139,26 @@ def filled(unit: bytes, head: bytes = b"", tail: bytes = b"") -> bytes:
         (filled(b"{a=", b"a="), "caliscope"),
         (b"\n".join(b"[cameras.%x]" % i for i in range(50_000)), "caliscope"),
         (filled(b"9", b"a="), "caliscope"),
+        (filled(b"[", b"a: "), "kalibr"),
+        (filled(b"- "), "kalibr"),
+        (filled(b"a: "), "kalibr"),
+        (filled(b"? "), "kalibr"),
+        (filled(b"&a ", b"a: "), "opencv"),
+        (filled(b"a: &b [*b]\n"), "opencv"),
+        (filled(b"'a':\n"), "opencv"),
+        (filled(b"9", b"a: "), "opencv"),
+        (b"\n".join(b"k%x: 1" % i for i in range(90_000)), "opencv"),
+        (b"cameras: [" + b"{a: 1}," * 140_000 + b"]", "opencv"),
+        (b"Ks: {rows: 9999, cols: 9999, dt: d, data: [1]}", "opencv"),
+        (filled(b"{},", b'{"K":[', b'{}],"M":[]}'), "hanco"),
+        (filled(b'"a":{},', b'{"cameras":{', b'"b":{}}}'), "multical"),
+        (b"\n".join(b"[c%x]" % i for i in range(50_000)), "anipose"),
     ],
-    ids=range(15),
+    ids=range(29),
 )
 def test_a_megabyte_made_to_hurt_is_answered_in_seconds(data: bytes, format: str) -> None:
     start = time.monotonic()
     with pytest.raises(CalibrationError) as caught:
-        parse_calibration(data, format)
+        parse_calibration(data, format, "m", size=(720, 720) if format == "hanco" else None)
     assert time.monotonic() - start < 10  # a quadratic parser takes minutes
     assert len(str(caught.value)) < 2000

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import json
+import pickle
 import threading
+import tracemalloc
 from copy import deepcopy
 
 import numpy as np
@@ -9,7 +12,14 @@ import pytest
 from websockets.sync.client import connect
 
 from calibration import CalibrationError, Rig
-from calibration.files import calibration_to_dict, parse_calibration
+from calibration.files import (
+    FILE_FORMATS,
+    WRITTEN_FORMATS,
+    calibration_to_dict,
+    parse_calibration,
+    write_calibration,
+)
+from calibration.reframe import in_first_camera
 from server.calibration_history import MOST_VERSIONS, History
 from server.calibration_judge import judge
 
@@ -39,7 +49,24 @@ def broken(document, change):
     return content
 
 
+def scale_translations(content, factor):
+    for camera in content["cameras"]:
+        for row in camera["T_camera_world"][:3]:
+            row[3] *= factor
+
+
+def invert(content):
+    for camera in content["cameras"]:
+        camera["T_camera_world"] = np.linalg.inv(camera["T_camera_world"]).tolist()
+
+
 BAD = {
+    "NaN": (lambda c: c["cameras"][0]["K"][0].__setitem__(2, float("nan")), "cam0", "not finite"),
+    "a focal length of zero": (lambda c: c["cameras"][1]["K"][0].__setitem__(0, 0), "cam1", "must be positive"),
+    "an unknown camera": (lambda c: c["cameras"].append({**c["cameras"][0], "id": "spare"}), "spare", "no such camera"),
+    "mm for m": (lambda c: scale_translations(c, 1000), "", "written in mm? Give its unit (units=mm)"),
+    "m for mm": (lambda c: scale_translations(c, 0.001), "", "metres taken for mm"),
+    "camera to world": (invert, "", "from camera to world"),
     "a camera missing": (lambda c: c["cameras"].pop(1), "cam1", "name every running camera"),
     "another name": (lambda c: c["cameras"][1].update(id="left"), "cam1", "name every running camera"),
     "an insane K": (lambda c: c["cameras"][2]["K"][0].__setitem__(0, -5), "cam2", "focal length"),
@@ -57,7 +84,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("change", "camera", "why"), BAD.values(), ids=BAD)
-def test_a_bad_upload_is_refused_with_reasons_and_the_running_one_stays(client, running, document, change, camera, why):
+def test_a_bad_upload_is_refused_with_reasons_and_the_running_one_stays(
+    client, running, document, eventually, change, camera, why
+):
     before = running.pipeline.rig
     answer = put(client, broken(document, change))
     assert answer.status_code == 422
@@ -67,6 +96,9 @@ def test_a_bad_upload_is_refused_with_reasons_and_the_running_one_stays(client, 
     assert content["running_calibration_id"] == before.id
     assert running.pipeline.rig is before
     assert len(client.get(f"{ROUTE}/history").json()["versions"]) == 1
+    count = running.pipeline.solved_count
+    eventually(lambda: running.pipeline.solved_count > count + 2)
+    assert running.pipeline.errors == {}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +121,65 @@ def test_an_upload_is_bounded_in_size(client, running):
     before = running.pipeline.rig
     assert put(client, b" " * (1 << 20) + b"{}").status_code == 413
     assert running.pipeline.rig is before
+
+
+def test_a_hundred_megabytes_are_refused_without_being_kept(client, running):
+    before = running.pipeline.rig
+    megabyte = b"x" * (1 << 20)
+    tracemalloc.start()
+    try:
+        answer = client.put(ROUTE, content=itertools.chain([b'{"schema": "'], itertools.repeat(megabyte, 100)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert "a calibration is a few kilobytes" in answer.json()["detail"]
+    assert peak < 20e6
+    assert running.pipeline.rig is before
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_pickle_is_named_and_never_opened(client):
+    answer = put(client, pickle.dumps({"cameras": []}, protocol=5))
+    assert answer.status_code == 422
+    assert "pickles" in answer.json()["reasons"][""][0]
+
+
+def test_what_looks_like_a_mistake_is_used_where_it_is_said_to_be_right(client, running, document):
+    scale_translations(document, 4)
+    assert "force=1" in put(client, document).json()["reasons"][""][0]
+    answer = put(client, document, "?force=1").json()
+    assert answer["accepted"]
+    assert "times as far" in answer["suspicions"][0]
+    assert running.pipeline.rig.id == answer["calibration_id"]
+    # What is no calibration at all stays refused.
+    document["cameras"][0]["K"][0][0] = 0
+    assert put(client, document, "?force=1").status_code == 422
+
+
+@pytest.mark.parametrize("format", [f for f in WRITTEN_FORMATS if f in FILE_FORMATS])
+def test_every_format_that_is_one_file_can_be_uploaded(client, running, rig, tmp_path, format):
+    unitless = format in ("anipose", "multical")
+    rig = in_first_camera(rig) if format == "kalibr" else rig
+    write_calibration(rig, tmp_path / "file", format, units="mm" if unitless else None)
+    data = (tmp_path / "file").read_bytes()
+    query = f"?format={format}" + ("&units=mm" if unitless else "")
+    answer = put(client, data, query)
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(running.pipeline.rig.cameras[1].K, rig.cameras[1].K)
+    if unitless:
+        assert "carry no unit" in put(client, data, f"?format={format}").json()["reasons"][""][0]
+        wrong = put(client, data, f"?format={format}&units=m")
+        assert "units=mm" in wrong.json()["reasons"][""][0]
+
+
+def test_a_size_is_taken_where_a_format_states_none(client, running, rig):
+    data = {"K": [c.K.tolist() for c in rig], "M": [c.T_camera_world.tolist() for c in rig]}
+    assert "give size" in put(client, data, "?format=hanco").json()["reasons"][""][0]
+    assert "not WIDTHxHEIGHT" in put(client, data, "?format=hanco&size=big").json()["reasons"][""][0]
+    assert "size 10x10 was asked" not in put(client, data, "?format=hanco&size=10x10").text
+    first = rig.cameras[0]
+    assert put(client, data, f"?format=hanco&size={first.width}x{first.height}").status_code == 200
 
 
 def test_an_unknown_format_is_refused(client, document):
@@ -129,10 +220,10 @@ def test_an_accepted_upload_is_swapped_in_between_two_frame_sets(client, running
     assert client.get("/readyz").json()["calibration"]["id"] == new
 
 
-def test_cameras_beyond_those_that_run_are_ignored_and_the_order_is_ours(client, running, document):
+def test_cameras_beyond_those_that_run_are_ignored_if_asked_for_and_the_order_is_ours(client, running, document):
     document["cameras"].append({**document["cameras"][0], "id": "spare"})
     document["cameras"].reverse()
-    content = put(client, document).json()
+    content = put(client, document, "?ignore_unknown=1").json()
     assert content["ignored"] == ["spare"]
     assert running.pipeline.rig.camera_ids == running.rig.camera_ids
 

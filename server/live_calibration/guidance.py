@@ -1,0 +1,130 @@
+"""What to do next with the board, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.live_calibration.sightings import TILTED_DEG, CameraView, Seen
+
+ENOUGH_SIGHTS: Final = 15
+ENOUGH_SHARED: Final = 8
+ENOUGH_COVERED: Final = 0.4
+"""The share of a picture below which the judgement of a calibration complains."""
+
+ENOUGH_TILTED: Final = 5
+"""A lens is not told from the board's distance by sights that all face the camera."""
+
+FEWEST_SIGHTS: Final = 6
+FEWEST_SHARED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One thing to do.
+
+    Args:
+        text: For people.
+        camera_ids: Whose pictures it is about, if any.
+    """
+
+    text: str
+    camera_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """What to do next.
+
+    Args:
+        hints: Most needed first; empty where there is enough of everything.
+        can_solve: Whether a solve can succeed at all.
+        missing: What it needs first, if it cannot; in words.
+    """
+
+    hints: tuple[Hint, ...]
+    can_solve: bool
+    missing: tuple[str, ...]
+
+
+def guide(seen: Seen) -> Guidance:
+    """Say what is missing, most needed first."""
+    missing = [
+        f"{camera_id} saw the board in {view.sights} pictures, {FEWEST_SIGHTS} are needed"
+        for camera_id, view in seen.cameras.items()
+        if view.sights < FEWEST_SIGHTS
+    ]
+    if not missing and (apart := _bridge(seen, FEWEST_SHARED)) is not None:
+        one, other = apart
+        missing.append(
+            f"{one} and {other} saw it at one time in {seen.shared[apart]} frame sets, {FEWEST_SHARED} are needed"
+        )
+    hints = [hint for camera_id, view in seen.cameras.items() for hint in _first_sights(camera_id, view)]
+    if (apart := _bridge(seen, ENOUGH_SHARED)) is not None:
+        one, other = apart
+        text = f"hold the board where both {one} and {other} see it: they share {seen.shared[apart]} sights"
+        hints.append(Hint(text, apart))
+    begun = {i: v for i, v in seen.cameras.items() if v.sights >= FEWEST_SIGHTS}
+    hints += [hint for _, hint in sorted(_uncovered(begun), key=lambda pair: pair[0])]
+    hints += [
+        Hint(f"tilt the board before {camera_id}, by {TILTED_DEG:.0f} degrees and more, to each side", (camera_id,))
+        for camera_id, view in begun.items()
+        if view.tilted < ENOUGH_TILTED
+    ]
+    return Guidance(tuple(hints), not missing, tuple(missing))
+
+
+def _first_sights(camera_id: str, view: CameraView) -> list[Hint]:
+    if view.size is None:
+        return [Hint(f"{camera_id} gives no pictures: see its state", (camera_id,))]
+    if view.sights >= ENOUGH_SIGHTS:
+        return []
+    why = f" ({view.refusal})" if view.refusal and view.corners_px is None else ""
+    if view.sights == 0:
+        return [Hint(f"show the board to {camera_id}: it has not seen it yet{why}", (camera_id,))]
+    return [Hint(f"show the board longer to {camera_id}: {view.sights} of {ENOUGH_SIGHTS} sights{why}", (camera_id,))]
+
+
+def _uncovered(cameras: Mapping[str, CameraView]) -> list[tuple[float, Hint]]:
+    return [
+        (
+            view.covered,
+            Hint(
+                f"hold the board {_emptiest(view.coverage)} of {camera_id}'s picture: {100 * view.covered:.0f} % of it "
+                f"is covered, {100 * ENOUGH_COVERED:.0f} % are wanted",
+                (camera_id,),
+            ),
+        )
+        for camera_id, view in cameras.items()
+        if view.covered < ENOUGH_COVERED
+    ]
+
+
+def _emptiest(coverage: NDArray[np.int64]) -> str:
+    """Name the part of a picture, of nine, of which least is covered; the corners first, where lenses bend most."""
+    rows = np.array_split(np.arange(coverage.shape[0]), 3)
+    columns = np.array_split(np.arange(coverage.shape[1]), 3)
+    up_down, left_right = ("top", "middle", "bottom"), ("left", "middle", "right")
+    shares = {
+        (i, j): float((coverage[np.ix_(rows[i], columns[j])] > 0).mean()) + 0.01 * ((i == 1) + (j == 1))
+        for i in range(3)
+        for j in range(3)
+    }
+    i, j = min(shares, key=lambda place: shares[place])
+    words = [word for word in (up_down[i], left_right[j]) if word != "middle"]
+    return f"at the {' '.join(words)}" if words else "in the middle"
+
+
+def _bridge(seen: Seen, enough: int) -> tuple[str, str] | None:
+    """Return the pair of cameras to join next: of those in different groups, the one that shares most already."""
+    group = {camera_id: camera_id for camera_id in seen.cameras}
+    for (one, other), count in seen.shared.items():
+        if count >= enough:
+            old, new = group[other], group[one]
+            group = {camera_id: new if g == old else g for camera_id, g in group.items()}
+    apart = {pair: count for pair, count in seen.shared.items() if group[pair[0]] != group[pair[1]]}
+    return max(apart, key=lambda pair: apart[pair]) if apart else None
