@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from server.commands.calibrate_refine import refine
+
 if TYPE_CHECKING:
     from calibration.boards import Board
     from calibration.solving.lenses import LensChoice
@@ -207,6 +209,9 @@ def _seen(rig: Path, board: str, report: Path | None, out: Path, every: int) -> 
         footage = find_board(config, parsed, report, advance, every)
     typer.echo(f"{len(footage.sights)} sights of the board in {footage.frame_sets} frame sets", err=True)
     return config, parsed, footage
+
+
+app.command()(refine)
 
 
 def _same_sizes(known: tuple[object, ...], footage: Footage) -> None:
