@@ -14,6 +14,7 @@ from engine.errors import EngineError
 from server.commands.bench import bench
 from server.commands.demo import demo
 from server.commands.doctor import doctor
+from server.commands.evaluate import evaluate
 from server.commands.export import export
 from server.commands.hand_model import app as hand_model_app
 from server.commands.record import record
@@ -50,7 +51,7 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, train):
+for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, train, evaluate):
     app.command()(command)
 app.add_typer(rig_app, name="rig")
 app.add_typer(hand_model_app, name="hand-model")

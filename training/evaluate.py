@@ -97,7 +97,12 @@ class Evaluation:
 
 
 def evaluate(
-    method: Method, samples: Samples, views: int | None = None, batch_size: int = 8, seed: int = 0
+    method: Method,
+    samples: Samples,
+    views: int | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    f_frames: int | None = None,
 ) -> Evaluation:
     """Measure a method on windows whose truth is known.
 
@@ -107,6 +112,7 @@ def evaluate(
         views: See each window by so many of its views only, drawn by the seed; None is all.
         batch_size: Windows at a time.
         seed: Of the method's chance and the choice of views.
+        f_frames: Take F-scores of so many frames only; None is all.
 
     Returns:
         The figures.
@@ -120,24 +126,24 @@ def evaluate(
         raise ValueError(f"none of {valid.size} frames had an answer; give windows with two views or more")
     joints, true_joints = said.joints[valid], said.true_joints[valid]
     moved = joints + (true_joints - joints)[:, _WRIST : _WRIST + 1]
-    comparable = (
-        said.vertices is not None
-        and said.true_vertices is not None
-        and said.vertices.shape[1] == said.true_vertices.shape[1]
-    )
     return Evaluation(
         frames=valid.size,
         answered=float(valid.mean()),
         joints=point_metrics(joints, true_joints),
         rooted_mm=float(distances_mm(moved, true_joints).mean()),
         mano_joints=None if said.mano_joints is None else point_metrics(said.mano_joints[valid], true_joints),
-        mesh=mesh_metrics(said.vertices[valid], said.true_vertices[valid])
-        if comparable and said.vertices is not None and said.true_vertices is not None
-        else None,
+        mesh=_mesh(said, f_frames),
         coverage=None
         if said.covariance_mm2 is None
         else ellipsoid_coverage(joints, said.covariance_mm2[valid], true_joints),
     )
+
+
+def _mesh(said: Predictions, f_frames: int | None) -> MeshMetrics | None:
+    vertices, truth = said.vertices, said.true_vertices
+    if vertices is None or truth is None or vertices.shape[1] != truth.shape[1]:
+        return None
+    return mesh_metrics(vertices[said.valid], truth[said.valid], f_frames)
 
 
 def predict(

@@ -14,6 +14,7 @@ from training.evaluate import COVERAGE_LEVELS, ellipsoid_coverage, evaluate, pre
 from training.metrics import distances_mm
 from training.samples import Window
 from training.truth import Truth
+from training.usthand import UstHandMethod
 
 Samples = list[tuple[Window, Truth]]
 MakeNetwork = Callable[[], UstHandNetwork]
@@ -23,6 +24,8 @@ def test_figures_are_of_the_networks_own_answers(small_network: MakeNetwork, sma
     network = small_network()
     network.train()
     said = predict(UstHandMethod(network), small_samples, batch_size=2)
+    assert said.mano_joints is not None
+    assert said.vertices is not None
     assert network.training
     # Against itself it is perfect: what it says about each window is taken for that window's truth.
     frames = small_samples[0][0].frames
@@ -31,6 +34,7 @@ def test_figures_are_of_the_networks_own_answers(small_network: MakeNetwork, sma
         for at, (window, _) in zip(range(0, 100, frames), small_samples, strict=False)
     ]
     figures = evaluate(UstHandMethod(network), own, batch_size=2)
+    assert figures.mano_joints is not None
     assert figures.frames == 6
     assert figures.answered == 1.0
     assert figures.mano_joints.mean_mm == pytest.approx(0.0, abs=1e-3)
@@ -117,7 +121,11 @@ def test_equal_seeds_draw_equal_noise(small_network: MakeNetwork, small_samples:
     network = small_network()
     state = torch.get_rng_state()
     first, again, other = (predict(UstHandMethod(network), small_samples, seed=seed) for seed in (0, 0, 1))
+    assert first.covariance_mm2 is not None
+    assert other.covariance_mm2 is not None
     np.testing.assert_array_equal(first.covariance_mm2, again.covariance_mm2)
     assert not np.array_equal(first.covariance_mm2, other.covariance_mm2)
     assert torch.equal(torch.get_rng_state(), state)
-    assert evaluate(UstHandMethod(network), small_samples).coverage.keys() == set(COVERAGE_LEVELS)
+    coverage = evaluate(UstHandMethod(network), small_samples).coverage
+    assert coverage is not None
+    assert coverage.keys() == set(COVERAGE_LEVELS)

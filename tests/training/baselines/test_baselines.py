@@ -201,7 +201,7 @@ def test_a_volume_of_exact_heatmaps_has_its_mean_at_the_joint(small_samples: Sam
     inside = (places.abs() < 0.8).all(dim=-1).all(dim=1)
     points = cube_points(truth.mean(dim=1), 24)
     volume = unprojected(gaussian_heatmaps(places, 32, 32), projections, points, mask)
-    joints = softmax_mean(60.0 * volume, points)
+    joints = softmax_mean(25.0 * volume, points)
     assert inside.sum() > 10
     # A cell of the cube is 10 mm wide.
     assert (joints - truth)[inside].norm(dim=-1).max() < 5e-3
