@@ -276,8 +276,8 @@ def _told(source: dict[str, Any]) -> str:
 def _budget(result: Result) -> str:
     budget = result["budget"]
     return (
-        f"Trunk {result['network']['backbone']}, fixed; {budget['epochs']} epochs, {budget['batch_size']} windows a step, "
-        f"Adam at {budget['learning_rate']:g}, a tenth of it after two thirds. Lengths in mm; mean and standard "
+        f"Trunk {result['network']['backbone']}, fixed; {budget['epochs']} epochs, {budget['batch_size']} windows a "
+        f"step, Adam at {budget['learning_rate']:g}, a tenth of it after two thirds. Lengths in mm; mean and standard "
         "deviation over the seeds."
     )
 
