@@ -11,7 +11,7 @@ RigOption = Annotated[Path, typer.Option("--rig", help="The rig file: cameras an
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", help="detector (default), detector-full, detector-lite, or a file that `usthand export` wrote."
+        "--model", help="detector (default), detector-full, detector-lite, lite, or a file that `usthand export` wrote."
     ),
 ]
 BackendOption = Annotated[
