@@ -259,7 +259,8 @@ def test_formats_come_from_the_services_description_where_it_lists_them(run: Run
     body = """
     const { formatOf } = await import("./js/calibration/calibration_words.js");
     const { uploadFormats } = await import("./js/offers.js");
-    return { formats: given.map(uploadFormats), guessed: ["camera_array.TOML", "calibration.toml", "camchain.yaml", "rig.yml", "calibration.json", "x"].map(formatOf) };
+    const names = ["camera_array.TOML", "calibration.toml", "camchain.yaml", "rig.yml", "calibration.json", "x"];
+    return { formats: given.map(uploadFormats), guessed: names.map(formatOf) };
     """
     parameter = {"name": "format", "schema": {"enum": ["usthand", "kalibr"]}}
     listed = {"paths": {"/api/v1/calibration": {"put": {"parameters": [parameter]}}}}
