@@ -121,7 +121,8 @@ class LivePicture {
           pen.fillStyle = cssColour("--ok");
           pen.fillRect(x, y, cellWidth, cellHeight);
         } else {
-          pen.globalAlpha = 0.45;
+          pen.globalAlpha = 0.8;
+          pen.lineWidth = 2;
           pen.strokeStyle = cssColour("--wait");
           pen.beginPath();
           pen.moveTo(x + 3, y + cellHeight - 3);
