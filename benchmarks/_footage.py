@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,19 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.table import Table
 
-from calibration import Camera, Rig
-from capture.frames import FrameSet
+from calibration import Rig
 from capture.rig_config import RigConfig
 from engine.hand_model.model import PARENTS_21, HandModel, Side
 from engine.types import HandPose
-from server.commands.sources import open_rig, open_session
+from server.commands.sources import open_rig
 
-PALM_JOINTS: Final = np.array([0, 5, 9, 13, 17])
 PALM_BONE_ENDS: Final = (1, 5, 9, 13, 17)
 """Joints that a bone of the palm leads to, from the wrist."""
-
-_WRIST, _MIDDLE_KNUCKLE = 0, 9
-_SILENCE_S = 60.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,26 +87,6 @@ class Quantiles:
         return str(self.n), f"{self.median:.2f}", f"{self.p95:.2f}"
 
 
-def frame_sets(config: RigConfig, rig: Rig, limit: int | None = None) -> Iterator[FrameSet]:
-    """Yield every frame set of the recording in order; each is valid until the next is asked for.
-
-    Raises:
-        CaptureError: If a source fails.
-        TimeoutError: If the sources fall silent.
-    """
-    with open_session(config, rig, "lossless") as session:
-        count = 0
-        while limit is None or count < limit:
-            frame_set = session.next(_SILENCE_S)
-            if frame_set is None:
-                if session.finished:
-                    return
-                raise TimeoutError(f"rig {config.name}: no frame set came for {_SILENCE_S:g} s")
-            with frame_set:
-                yield frame_set
-            count += 1
-
-
 def load(path: Path) -> tuple[RigConfig, Rig]:
     """Open a rig file and its calibration."""
     return open_rig(path)
@@ -157,51 +132,6 @@ def bone_lengths(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     parents = np.array(PARENTS_21[1:])
     lengths: NDArray[np.float64] = np.linalg.norm(joints[..., 1:, :] - joints[..., parents, :], axis=-1)
     return lengths
-
-
-def palm_length(joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance from the wrist to the middle knuckle `(...)` of joints `(..., 21, D)`."""
-    length: NDArray[np.float64] = np.linalg.norm(joints[..., _MIDDLE_KNUCKLE, :] - joints[..., _WRIST, :], axis=-1)
-    return length
-
-
-def palm_px(camera: Camera, joints_world: NDArray[np.float64]) -> float:
-    """How long the palm is in a view when it is not foreshortened, pixels; NaN behind the camera."""
-    depth_m = float(camera.to_camera(joints_world[PALM_JOINTS]).mean(axis=0)[2])
-    if depth_m <= 0:
-        return float("nan")
-    return float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]) * palm_length(joints_world) / depth_m)
-
-
-def match(
-    predicted: Sequence[NDArray[np.float64]],
-    reach_px: Sequence[float],
-    detections: Sequence[NDArray[np.float64]],
-) -> dict[int, int]:
-    """Pair hands with the detections of one view, nearest first, each used once.
-
-    Two are a pair when the middles of their palms are within the hand's reach; which pairs are nearest is decided by
-    the mean distance over all joints.
-
-    Args:
-        predicted: Projected joints of each hand `(21, 2)`, pixels; NaN behind the camera.
-        reach_px: Largest distance of each hand's palm from a detection's.
-        detections: Joints of each detection `(21, 2)`, pixels.
-
-    Returns:
-        Index of the detection for each hand that has one.
-    """
-    pairs = []
-    for hand, (joints, reach) in enumerate(zip(predicted, reach_px, strict=True)):
-        for index, seen in enumerate(detections):
-            away = float(np.linalg.norm((joints[PALM_JOINTS] - seen[PALM_JOINTS]).mean(axis=0)))
-            if away <= reach:
-                pairs.append((float(np.linalg.norm(joints - seen, axis=1).mean()), hand, index))
-    taken: dict[int, int] = {}
-    for _, hand, index in sorted(pairs):
-        if hand not in taken and index not in taken.values():
-            taken[hand] = index
-    return taken
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

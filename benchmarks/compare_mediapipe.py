@@ -24,13 +24,10 @@ from benchmarks._footage import (
     Instance,
     Quantiles,
     bone_lengths,
-    frame_sets,
     load,
-    palm_length,
     print_table,
     robust_spread,
 )
-from benchmarks._leave_one_out import MIN_VIEWS, HeldOut, answer_without_each_view, plain_dlt, score
 from benchmarks._mediapipe import MediaPipeError, Mode, PeerRun, run_mediapipe
 from benchmarks.footage_report import finite
 from benchmarks.leave_one_view_out import Row, rows_of
@@ -38,7 +35,8 @@ from calibration import Rig
 from capture.rig_config import RigConfig
 from engine.factory import open_engine
 from server.bench import measure
-from server.commands.sources import open_session
+from server.commands.sources import footage, open_session
+from training.leave_one_out import MIN_VIEWS, HeldOut, answer_without_each_view, palm_length, plain_dlt, score
 
 _MODES: Final[tuple[Mode, ...]] = ("sequential", "threads")
 _WARM_UP: Final = 10
@@ -127,7 +125,7 @@ def _our_answers(config: RigConfig, rig: Rig) -> tuple[list[tuple[int | None, ..
     hands: list[Instance] = []
     engine = open_engine()
     try:
-        for count, frame_set in enumerate(frame_sets(config, rig)):
+        for count, frame_set in enumerate(footage(config, rig)):
             frames.append(tuple(None if frame is None else frame.index for frame in frame_set.frames))
             hands += [Instance.of(count, hand) for hand in engine.process(frame_set, rig)]
     finally:
@@ -180,7 +178,8 @@ def _held_out(path: Path, rig: Rig, run: PeerRun) -> dict[str, tuple[Row, ...]]:
     """Judge both sides by both sides' detections, on the hands that both have."""
     if len(rig) < MIN_VIEWS:
         return {}
-    ours = answer_without_each_view(path)
+    config, rig = load(path)
+    ours = answer_without_each_view(footage(config, rig), rig, open_engine)
     theirs = [
         HeldOut(count, view, hand.joints_world)
         for count, views in enumerate(run.without)

@@ -25,10 +25,7 @@ from benchmarks._footage import (
     Instance,
     Quantiles,
     bone_lengths,
-    frame_sets,
     load,
-    palm_length,
-    palm_px,
     print_table,
     read_poses,
     robust_spread,
@@ -36,6 +33,8 @@ from benchmarks._footage import (
 from calibration import Rig
 from engine.factory import open_engine
 from engine.hand_model.model import JOINT_NAMES
+from server.commands.sources import footage
+from training.leave_one_out import palm_length, palm_px
 
 # A view whose joints lie this share of a palm from the answer, as a whole, shows something else.
 _ASTRAY_PALMS = 0.5
@@ -215,7 +214,7 @@ def run(path: Path, poses: Path | None = None) -> Report:
     count = 0
     engine = open_engine()
     try:
-        for frame_set in frame_sets(config, rig):
+        for frame_set in footage(config, rig):
             hands += [Instance.of(count, hand) for hand in engine.process(frame_set, rig)]
             count += 1
     finally:

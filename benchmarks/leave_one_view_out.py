@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._footage import Quantiles, load, print_table
-from benchmarks._leave_one_out import Place, answer_without_each_view, plain_dlt, score
 from benchmarks._mediapipe import MediaPipeError, run_mediapipe
 from benchmarks.footage_report import finite
+from engine.factory import open_engine
 from engine.hand_model.model import JOINT_NAMES
+from server.commands.sources import footage
+from training.leave_one_out import Place, answer_without_each_view, plain_dlt, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def run(path: Path, reference: str = "own", python: str = "python3", model: str 
         MediaPipeError: If MediaPipe is asked for and cannot be run.
     """
     config, rig = load(path)
-    answers = answer_without_each_view(path, model)
+    answers = answer_without_each_view(footage(config, rig), rig, lambda: open_engine(model))
     judge = answers.detections
     if reference == "mediapipe":
         judge = run_mediapipe(python, config, rig, answers.frames, "sequential").keypoints

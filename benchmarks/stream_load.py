@@ -228,7 +228,11 @@ def main() -> None:
     with loaded_service(arguments.hands) as service:
         result, taken, share = hold(service, arguments.clients, arguments.deaf, arguments.seconds, arguments.processes)
         print_table(f"{arguments.deaf} of the clients never read", columns, [_row("healthy and deaf", result)])
-        print(f"service: {taken.own_mb:.0f} MB of its own, {taken.fds} descriptors, {100 * share:.0f} % of a processor")
+        each_us = 1e6 * share * (arguments.seconds + _SETTLE_S) / max(result.received, 1)
+        print(
+            f"service: {taken.own_mb:.0f} MB of its own, {taken.fds} descriptors, {100 * share:.0f} % of a processor: "
+            f"{each_us:.1f} us a message"
+        )
         passed &= result.closed == 0
         if arguments.churn_minutes > 0:
             watched, others, memory_mb, before, after = shake(

@@ -22,6 +22,9 @@ MODELS: dict[str, LandmarkSize | Literal["auto"]] = {
     "detector-lite": "lite",
 }
 
+SHIPPED: dict[str, str] = {"lite": "lite.onnx"}
+"""Trained networks that come with this version, by name; files in `engine/network/data`."""
+
 _EXPORTED = ".onnx"
 _LOG = logging.getLogger(__name__)
 
@@ -37,8 +40,8 @@ def open_engine(
     """Open an engine.
 
     Args:
-        model: `detector`, the embedded default; `detector-full` and `detector-lite` fix the size of its network. The
-            path of an exported network, an `.onnx` file, opens the network engine.
+        model: `detector`; `detector-full` and `detector-lite` fix the size of its network. `lite` is the UST-Hand
+            network that is shipped, and the path of an `.onnx` file that `usthand export` wrote is another one.
         backend: What executes it; `auto` takes the best that is there.
         hand_model: A converted hand model; None is the embedded open hand.
         smoothing: One-Euro smoothing of the joints.
@@ -63,13 +66,18 @@ def open_engine(
             raise EngineError(f"backend {backend!r} does not run the detector engine; use auto or onnxruntime")
         config = DetectorConfig(landmarks=MODELS[model], roster=roster, smoothing=one_euro)
         return DetectorEngine(HandModel.load(hand_model), config)
-    path = Path(model)
+    path = shipped_path(model) if model in SHIPPED else Path(model)
     if path.suffix != _EXPORTED and not path.is_file():
         raise EngineError(
-            f"model {model!r} is not known; this version has: {', '.join(MODELS)}; or give the path of an exported "
-            f"network, an {_EXPORTED} file"
+            f"model {model!r} is not known; this version has: {', '.join([*MODELS, *SHIPPED])}; or give the path of an "
+            f"exported network, an {_EXPORTED} file"
         )
     return _open_network(path, backend, HandModel.load(hand_model), roster, one_euro)
+
+
+def shipped_path(model: str) -> Path:
+    """The file of a network of `SHIPPED`."""
+    return Path(__file__).parent / "network" / "data" / SHIPPED[model]
 
 
 def _open_network(

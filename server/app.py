@@ -17,6 +17,8 @@ from server.calibration_service import CalibrationService
 from server.conversation import SEND_TIMEOUT_S
 from server.datagrams import DatagramSender
 from server.dialects import DEFAULT_UP, DIALECTS, Up
+from server.drift.policy import Policy
+from server.drift.watch import DriftWatch
 from server.live_calibration.session import LiveCalibration
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
@@ -47,6 +49,7 @@ def create_app(
     senders: Sequence[DatagramSender] = (),
     recordings: Recordings | None = None,
     send_timeout_s: float = SEND_TIMEOUT_S,
+    drift: Policy = "mask",
 ) -> FastAPI:
     """Build the application.
 
@@ -57,11 +60,13 @@ def create_app(
         senders: Run beside it, on the same answers.
         recordings: What records; None offers no recording. Whoever made it closes it.
         send_timeout_s: A stream client that takes nothing for so long is dropped.
+        drift: What is done about a camera that no longer fits its calibration.
     """
     broadcaster = Broadcaster(pipeline.engine.card.model_id)
     previews = Previews(pipeline)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ServiceCollector(pipeline, broadcaster))
+    watch = DriftWatch(pipeline, drift)
+    registry.register(ServiceCollector(pipeline, broadcaster, watch))
     latency = LatencyHistogram(registry)
     service = CalibrationService(pipeline)
     live_calibration = LiveCalibration(pipeline, service)
@@ -70,6 +75,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
+        watch.start()
         listeners = (broadcaster.publish, latency.observe, hand_coverage.observe)
         unsubscribe = [pipeline.subscribe(listener) for listener in listeners]
         try:
@@ -78,6 +84,7 @@ def create_app(
         finally:
             for end in unsubscribe:
                 end()
+            watch.stop()
             broadcaster.close()
             previews.close()
             await asyncio.to_thread(live_calibration.close)
@@ -91,7 +98,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, service, registry, hand_coverage, up)
+    app.state.parts = Parts(pipeline, broadcaster, previews, service, watch, registry, hand_coverage, up)
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)

@@ -15,8 +15,10 @@ from server.commands.bench import bench
 from server.commands.calibrate import app as calibrate_app
 from server.commands.demo import demo
 from server.commands.doctor import doctor
+from server.commands.evaluate import evaluate
 from server.commands.export import export
 from server.commands.hand_model import app as hand_model_app
+from server.commands.pseudo_label import pseudo_label
 from server.commands.record import record
 from server.commands.replay import replay
 from server.commands.rig import app as rig_app
@@ -51,8 +53,10 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, train):
+for command in (demo, serve, run, record, replay, synth, doctor, bench):
     app.command()(command)
+for learning in (synth_windows, pseudo_label, train, evaluate, export):
+    app.command()(learning)
 app.add_typer(rig_app, name="rig")
 app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(hand_model_app, name="hand-model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from server.broadcaster import Broadcaster, Client, TooManyClientsError
 from server.client_messages import POLICY_VIOLATION, ClientMessageError
 from server.stream_options import StreamOptionError
+from server.websocket_protocol import STRAIGHT
 
 SEND_TIMEOUT_S: Final = 10.0
 
@@ -30,6 +31,22 @@ class ClientSocket:
     def __init__(self, socket: WebSocket, send_timeout_s: float) -> None:
         self._socket = socket
         self._send_timeout_s = send_timeout_s
+        # A server of another kind than ours does not offer it; then everything goes the long way.
+        self._straight: Mapping[str, Callable[..., Any]] | None = socket.scope.get("extensions", {}).get(STRAIGHT)
+
+    def write(self, frame: bytes) -> bool:
+        """Write a whole WebSocket frame if that can be done at once; say whether it was."""
+        return self._straight is not None and bool(self._straight["write"](frame))
+
+    async def room(self) -> None:
+        """Wait until the client has taken what was written, but for a bounded rest.
+
+        Raises:
+            TimeoutError: If the client takes nothing.
+        """
+        if self._straight is not None:
+            async with asyncio.timeout(self._send_timeout_s):
+                await self._straight["room"]()
 
     async def send(self, payload: bytes, *, text: bool) -> None:
         """Send a message.

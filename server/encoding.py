@@ -13,6 +13,8 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from server.frames import frame_head
+
 Encoding = Literal["json", "msgpack"]
 
 ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
@@ -137,6 +139,12 @@ class OpenMessage:
     def sent(self, sent_ns: int) -> bytes:
         """Return the whole message with its stamp."""
         return self.head + _stamp(sent_ns, self.encoding) + self.tail
+
+    def frame(self, sent_ns: int) -> bytes:
+        """Return the whole message with its stamp as a WebSocket frame."""
+        stamp = _stamp(sent_ns, self.encoding)
+        size = len(self.head) + len(stamp) + len(self.tail)
+        return b"".join((frame_head(size, text=self.encoding == "json"), self.head, stamp, self.tail))
 
 
 def _stamp(stamp_ns: int, encoding: Encoding) -> bytes:

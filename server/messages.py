@@ -20,7 +20,7 @@ from server.solved import Solved
 
 PROTOCOL_VERSION: Final = 1
 
-SCHEMA_ID: Final = "usthand.stream/1.1"
+SCHEMA_ID: Final = "usthand.stream/1.2"
 """Names the schema of the messages; the number after the point rises with what is added to them."""
 
 FIELDS: Final = ("joints", "mano", "vertices", "covariance", "stats")
@@ -67,6 +67,10 @@ def hands_message(
         The message, arrays as numpy arrays.
     """
     frame_set = solved.frame_set
+    views: dict[str, Any] = {"views": list(solved.view_ids)}
+    for name, cameras in (("masked", solved.masked), ("suspect", solved.suspect)):
+        if cameras:
+            views[name] = sorted(cameras)
     hands = []
     for hand in solved.hands:
         said = _hand_map(hand, solved.rig, fields, dialect, vertices_world)
@@ -80,7 +84,7 @@ def hands_message(
         "frame_set": {
             "id": frame_set.id,
             "skew_ms": round(frame_set.skew_ms, 3),
-            "views": list(frame_set.view_ids),
+            **views,
         },
         "stamps_ns": {
             "exposure": frame_set.timestamp_ns,
@@ -104,8 +108,12 @@ def hello_message(
     fields: frozenset[str],
     predict_ms: int = 0,
     max_hz: float | None = None,
+    masked: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Build the message that opens a stream: what the client chose, and how to read what follows."""
+    """Build the message that opens a stream: what the client chose, and how to read what follows.
+
+    `masked` cameras are left out of its `views`, as they are out of those of the messages.
+    """
     return {
         "type": "hello",
         "v": PROTOCOL_VERSION,
@@ -118,6 +126,7 @@ def hello_message(
         "array_columns": dict(ARRAY_COLUMNS),
         "model_id": model_id,
         "calibration_id": rig.id,
+        "views": [camera_id for camera_id in rig.camera_ids if camera_id not in masked],
         "server_ns": time.monotonic_ns(),
     }
 

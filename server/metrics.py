@@ -9,6 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from server.broadcaster import Broadcaster
+from server.drift.status import watched_cameras
+from server.drift.watch import DriftWatch
 from server.pipeline import RUNNING, Pipeline
 from server.solved import Solved
 
@@ -21,11 +23,13 @@ class ServiceCollector(Collector):
     Args:
         pipeline: Cameras and engine.
         broadcaster: Clients.
+        drift: Whether the calibration still fits.
     """
 
-    def __init__(self, pipeline: Pipeline, broadcaster: Broadcaster) -> None:
+    def __init__(self, pipeline: Pipeline, broadcaster: Broadcaster, drift: DriftWatch) -> None:
         self._pipeline = pipeline
         self._broadcaster = broadcaster
+        self._drift = drift
 
     def describe(self) -> Iterable[Metric]:
         """Name nothing ahead: metrics come from running parts."""
@@ -34,6 +38,7 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read everything once."""
         yield from self._camera_metrics()
+        yield from self._drift_metrics()
         yield from self._engine_metrics()
         yield from self._client_metrics()
 
@@ -42,13 +47,43 @@ class ServiceCollector(Collector):
         drops = CounterMetricFamily("usthand_camera_drops", "Frames lost, by cause.", labels=["camera", "cause"])
         rate = GaugeMetricFamily("usthand_camera_fps", "Frames a second, measured.", labels=["camera"])
         state = GaugeMetricFamily("usthand_camera_state", "1 for the state a camera is in.", labels=["camera", "state"])
-        for camera in self._pipeline.session.states():
+        for camera in watched_cameras(self._pipeline.session.states(), self._drift.status):
             frames.add_metric([camera.id], camera.frames)
             rate.add_metric([camera.id], camera.fps)
             state.add_metric([camera.id, camera.state], 1)
             for cause, count in camera.drops.items():
                 drops.add_metric([camera.id, cause], count)
         yield from (frames, drops, rate, state)
+
+    def _drift_metrics(self) -> Iterable[Metric]:
+        masked = GaugeMetricFamily(
+            "usthand_camera_masked",
+            "1 for a camera left out because it does not fit its calibration.",
+            labels=["camera"],
+        )
+        blamed = GaugeMetricFamily(
+            "usthand_camera_miscalibrated", "1 for a camera said not to fit, alone or as one of two.", labels=["camera"]
+        )
+        turned = GaugeMetricFamily(
+            "usthand_camera_turned_degrees", "Turn against the calibration, where it does not fit.", labels=["camera"]
+        )
+        picture = GaugeMetricFamily(
+            "usthand_camera_picture_turned_degrees", "Turn of the picture since its reference.", labels=["camera"]
+        )
+        late = GaugeMetricFamily(
+            "usthand_camera_late_seconds", "Age of pictures beyond what their stamps say.", labels=["camera"]
+        )
+        for verdict in self._drift.status.verdicts.values():
+            name = [verdict.camera_id]
+            masked.add_metric(name, int(verdict.camera_id in self._pipeline.masked))
+            blamed.add_metric(name, int(verdict.blamed))
+            turned.add_metric(name, verdict.turned_deg)
+            if verdict.picture_turned_deg is not None:
+                picture.add_metric(name, verdict.picture_turned_deg)
+            if verdict.late_ms is not None:
+                late.add_metric(name, verdict.late_ms * 1e-3)
+        yield from (masked, blamed, turned, picture, late)
+        yield CounterMetricFamily("usthand_drift_busy_seconds", "Processor time spent on watching.", self._drift.busy_s)
 
     def _engine_metrics(self) -> Iterable[Metric]:
         card, rig = self._pipeline.engine.card, self._pipeline.rig

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 from server.broadcaster import Broadcaster
 from server.calibration_service import CalibrationService
 from server.dialects import Up
+from server.drift.status import WatchedCamera, watched_cameras
+from server.drift.watch import DriftWatch
 from server.pipeline import Pipeline
 from server.previews import Previews
 from server.rig_marks import HandCoverage
@@ -25,6 +27,7 @@ class Parts:
         broadcaster: The clients of the stream.
         previews: Pictures.
         calibration: The running calibration and its versions.
+        drift: Whether the calibration still fits.
         metrics: What is scraped.
         hand_coverage: Where in the pictures hands were seen.
         up: Which axis of the calibration's world points up, where nobody says.
@@ -34,9 +37,14 @@ class Parts:
     broadcaster: Broadcaster
     previews: Previews
     calibration: CalibrationService
+    drift: DriftWatch
     metrics: CollectorRegistry
     hand_coverage: HandCoverage
     up: Up
+
+    def cameras(self) -> tuple[WatchedCamera, ...]:
+        """How each camera is: how it streams, and whether its calibration still fits."""
+        return watched_cameras(self.pipeline.session.states(), self.drift.status)
 
 
 def parts_of(request: Request) -> Parts:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Protocol
 
 from calibration import Rig
@@ -114,6 +115,8 @@ class Pipeline:
         self._listeners: list[Callable[[Solved], None]] = []
         self._lock = threading.Lock()
         self._pending: tuple[Rig, Future[Rig]] | None = None
+        self._masked: frozenset[str] = frozenset()
+        self._suspect: frozenset[str] = frozenset()
         self._state = STARTING
         self._errors: dict[str, int] = {}
         self._logged: set[str] = set()
@@ -126,6 +129,11 @@ class Pipeline:
     def rig(self) -> Rig:
         """The calibration that the next frame set will be solved with."""
         return self._rig
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """Cameras that the engine does not look through."""
+        return self._masked
 
     @property
     def state(self) -> str:
@@ -170,6 +178,18 @@ class Pipeline:
                 self._listeners.remove(listener)
 
         return unsubscribe
+
+    def mask(self, rig: Rig, masked: frozenset[str], suspect: frozenset[str]) -> None:
+        """Leave cameras out of the engine's sight from the next frame set on, as if they had given no frame.
+
+        Args:
+            rig: The calibration that they do not fit; what is said of another one than the running one is ignored.
+            masked: Whose frames the engine does not get.
+            suspect: Whose frames it gets, though one of them does not fit its calibration.
+        """
+        with self._lock:
+            if rig is self._rig:
+                self._masked, self._suspect = masked, suspect
 
     def request_rig(self, rig: Rig) -> Future[Rig]:
         """Ask for another calibration, to be taken up between two frame sets.
@@ -245,20 +265,23 @@ class Pipeline:
                 return
             rig, done = pending
             self._rig = rig
+            # They did not fit the old one; nobody knows yet of the new one.
+            self._masked = self._suspect = frozenset()
         done.set_result(rig)
 
     def _solve(self, frame_set: FrameSet) -> None:
-        rig = self._rig
+        with self._lock:
+            rig, masked, suspect = self._rig, self._masked, self._suspect
         self._last_set_ns = time.monotonic_ns()
         try:
             exposure_ns = frame_set.timestamp_ns
-            hands = self.engine.process(frame_set, rig)
+            hands = self.engine.process(_without(frame_set, masked), rig)
         except Exception as error:  # noqa: BLE001 - one frame set is lost, not the service
             frame_set.release()
             self._note_error(error)
             self._reset_engine()
             return
-        solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count)
+        solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count, masked, suspect)
         self._solved_count += 1
         self._window.add(exposure_ns, solved.solved_ns)
         self._latest = solved
@@ -288,3 +311,11 @@ class Pipeline:
         if signature not in self._logged:
             self._logged.add(signature)
             _log.error("%s: %s (logged once; further ones are counted)", kind, error, exc_info=error)
+
+
+def _without(frame_set: FrameSet, masked: frozenset[str]) -> FrameSet:
+    """The set as the engine gets it: without the frames of masked cameras."""
+    if not masked:
+        return frame_set
+    kept = tuple(None if frame is None or frame.camera_id in masked else frame for frame in frame_set.frames)
+    return replace(frame_set, frames=kept)

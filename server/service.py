@@ -20,6 +20,7 @@ from server.access import Access
 from server.app import create_app
 from server.broadcaster import MOST_CLIENTS
 from server.datagrams import DatagramSender
+from server.drift.policy import Policy
 from server.leap import leap_app
 from server.network import listen, url_of
 from server.outputs import Outputs
@@ -49,12 +50,14 @@ class ServiceSettings:
         port: 0 takes a free one.
         access: Who may use it.
         outputs: What else it speaks.
+        drift: What is done about a camera that no longer fits its calibration.
     """
 
     host: str
     port: int
     access: Access
     outputs: Outputs = field(default_factory=Outputs)
+    drift: Policy = "mask"
 
 
 class Service:
@@ -158,7 +161,14 @@ class Service:
 
     def _app(self, pipeline: Pipeline) -> ASGIApp:
         outputs, access = self._settings.outputs, self._settings.access
-        app = create_app(pipeline, access, up=outputs.up, senders=self._senders, recordings=self._recordings)
+        app = create_app(
+            pipeline,
+            access,
+            up=outputs.up,
+            senders=self._senders,
+            recordings=self._recordings,
+            drift=self._settings.drift,
+        )
         if self.leap_address is None:
             return app
         broadcaster = app.state.parts.broadcaster

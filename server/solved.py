@@ -22,6 +22,8 @@ class Solved:
         hands: The hands in this set; empty when there is none.
         solved_ns: When the answer was there, monotonic clock.
         sequence: Counts up by one for each answer.
+        masked: Cameras that gave a frame but were left out, because their calibration does not fit.
+        suspect: Cameras that were used although one of them does not fit its calibration.
     """
 
     frame_set: FrameSet
@@ -29,6 +31,13 @@ class Solved:
     hands: tuple[HandPose, ...]
     solved_ns: int
     sequence: int
+    masked: frozenset[str] = frozenset()
+    suspect: frozenset[str] = frozenset()
+
+    @property
+    def view_ids(self) -> tuple[str, ...]:
+        """Ids of the cameras that the answer was made with."""
+        return tuple(camera_id for camera_id in self.frame_set.view_ids if camera_id not in self.masked)
 
 
 class _Lease:

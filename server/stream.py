@@ -13,6 +13,7 @@ from server.conversation import SEND_TIMEOUT_S, ClientSocket, converse, until_fi
 from server.dialects import DEFAULT_UP, Up
 from server.encoding import encode
 from server.messages import hello_message
+from server.outgoing import Outgoing
 from server.pace import Pace
 from server.pipeline import Pipeline
 from server.stream_options import StreamOptions
@@ -62,13 +63,28 @@ class Stream:
             fields=options.fields,
             predict_ms=options.predict_ms,
             max_hz=options.max_hz,
+            masked=self._pipeline.masked,
         )
         await peer.send(encode(hello, options.encoding), text=options.encoding == "json")
 
     async def _send_hands(self, peer: ClientSocket, client: Client, options: StreamOptions) -> None:
         pace = Pace(options.max_hz)
+
+        def straight(outgoing: Outgoing) -> bool:
+            if pace.delay_s(time.monotonic_ns()) > 0:
+                return False
+            message = outgoing.encoded(options.encoding, options.dialect, options.fields, options.predict_ms)
+            # Each client's own: those before it were written to in between.
+            sent_ns = time.monotonic_ns()
+            written = peer.write(message.frame(sent_ns))
+            if written:
+                pace.sent(sent_ns)
+                self._broadcaster.sent(client)
+            return written
+
         while True:
-            await client.wait()
+            await client.wait(straight)
+            await peer.room()
             if (delay_s := pace.delay_s(time.monotonic_ns())) > 0:
                 await asyncio.sleep(delay_s)
             # Taken only now: what came while waiting replaced what was there.

@@ -59,6 +59,7 @@ class Hello(_Message):
     array_columns: Annotated[dict[str, int], Field(description="Numbers a row of each array, for msgpack.")]
     model_id: str
     calibration_id: str
+    views: Annotated[list[str], Field(description="The cameras in use; a masked one is left out.")]
     server_ns: Nanoseconds
 
 
@@ -67,7 +68,14 @@ class FrameSet(_Message):
 
     id: int
     skew_ms: Number
-    views: Annotated[list[str], Field(description="The cameras that gave a frame.")]
+    views: Annotated[list[str], Field(description="The cameras that gave a frame and are not masked.")]
+    masked: Annotated[
+        list[str], Field(description="Cameras that are left out: their calibration no longer fits; see /readyz.")
+    ] = _LEFT_OUT
+    suspect: Annotated[
+        list[str],
+        Field(description="Cameras in use although one of them no longer fits: the hands may be wrong; see /readyz."),
+    ] = _LEFT_OUT
 
 
 class Stamps(_Message):

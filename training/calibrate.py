@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine.network.network import UstHandNetwork
-from training.evaluate import predict, squared_mahalanobis
-from training.samples import Window
-from training.truth import Truth
+from training.evaluate import Samples, predict, squared_mahalanobis
+from training.usthand import UstHandMethod
 
 _SCALES: Final = np.geomspace(0.05, 20.0, 33)
 _FLOORS_MM: Final = np.geomspace(0.1, 30.0, 33)
@@ -22,9 +20,7 @@ _SQUARED_RADIUS: Final = 6.251389
 _MM_PER_M: Final = 1e3
 
 
-def calibrate(
-    network: UstHandNetwork, samples: Sequence[tuple[Window, Truth]], batch_size: int = 8, seed: int = 0
-) -> None:
+def calibrate(network: UstHandNetwork, samples: Samples, batch_size: int = 8, seed: int = 0) -> None:
     """Set scale and floor of the network's covariance, joint by joint; nothing else of it changes.
 
     Each joint gets the scale and floor under which the errors of its refined query point are the most likely; then all
@@ -43,12 +39,15 @@ def calibrate(
     with torch.no_grad():
         covariance.scale.fill_(1.0)
         covariance.floor_mm.fill_(0.0)
-    said = predict(network, samples, batch_size=batch_size, seed=seed)
+    said = predict(UstHandMethod(network), samples, batch_size=batch_size, seed=seed)
     valid = said.valid
     if not valid.any():
         raise ValueError(f"none of {valid.size} frames had an answer; give windows with two views or more")
     errors_mm = _MM_PER_M * (said.joints[valid] - said.true_joints[valid])
-    scale, floor_mm = fit_scale_and_floor(errors_mm, said.covariance_mm2[valid])
+    spread_mm2 = said.covariance_mm2
+    if spread_mm2 is None:
+        raise ValueError(f"network {network.config.name} has no covariance to calibrate")
+    scale, floor_mm = fit_scale_and_floor(errors_mm, spread_mm2[valid])
     with torch.no_grad():
         covariance.scale.copy_(torch.from_numpy(scale))
         covariance.floor_mm.copy_(torch.from_numpy(floor_mm))

@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from engine.backends.torch_backend import load_exported
 from engine.code_version import code_version
 from engine.hand_model.model import HandModel
 from engine.network.config import NetworkConfig
@@ -52,7 +53,8 @@ class RunConfig:
         network: The network.
         fit: Steps, rates, augmentation.
         losses: Weights of the loss terms.
-        start: Weights to start from; None is from the trunk's own and random ones.
+        start: Weights to start from, a file of weights or an exported network; None is from the trunk's own and
+            random ones.
         validation_windows: So many windows of the validation data are looked at after each epoch.
         save_every: Steps between two kept states; an epoch's end is always kept.
     """
@@ -187,13 +189,24 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
 
 def _network(config: RunConfig, hand_model: HandModel) -> UstHandNetwork:
     if config.start is not None:
-        weights = load_weights(config.start)
-        if weights.config != config.network:
-            raise ValueError(f"{config.start}: is of the network {weights.config}, not {config.network}; use its own")
-        return weights.build(hand_model)
+        network = load_network(config.start, hand_model)
+        if network.config != config.network:
+            raise ValueError(f"{config.start}: is of the network {network.config}, not {config.network}; use its own")
+        return network
     with torch.random.fork_rng():
         torch.manual_seed(config.fit.seed)
         return UstHandNetwork(config.network, hand_model)
+
+
+def load_network(path: Path, hand_model: HandModel) -> UstHandNetwork:
+    """Read a network from a file of weights, or from an exported one.
+
+    Raises:
+        EngineError: If it cannot be read, or is of another hand model.
+    """
+    if path.suffix == ".onnx":
+        return load_exported(path, hand_model)[0]
+    return load_weights(path).build(hand_model)
 
 
 def _feed(
@@ -230,15 +243,19 @@ def _measure(network: UstHandNetwork, samples: list[tuple[Window, Truth | None]]
     known = _known(samples)
     if not known:
         return {}
-    told = evaluate(network, known)
-    two = evaluate(network, known, views=2)
-    return {
-        "mpjpe_mm": told.queries.mean_mm,
-        "pa_j_mm": told.queries.aligned_mm,
-        "mano_mpjpe_mm": told.mano_joints.mean_mm,
-        "mpjpe_2_views_mm": two.queries.mean_mm,
-        "coverage_90": told.coverage[0.9],
+    method = UstHandMethod(network)
+    told = evaluate(method, known)
+    two = evaluate(method, known, views=2)
+    reached = {
+        "mpjpe_mm": told.joints.mean_mm,
+        "pa_j_mm": told.joints.aligned_mm,
+        "mpjpe_2_views_mm": two.joints.mean_mm,
     }
+    if told.mano_joints is not None:
+        reached["mano_mpjpe_mm"] = told.mano_joints.mean_mm
+    if told.coverage is not None:
+        reached["coverage_90"] = told.coverage[0.9]
+    return reached
 
 
 def _save(

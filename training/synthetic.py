@@ -145,7 +145,7 @@ def varied_rig(views: int, seed: int, width: int = 640, height: int = 480) -> Ri
         direction = np.array([np.cos(azimuth) * np.cos(rise), np.sin(azimuth) * np.cos(rise), np.sin(rise)])
         center = direction * max(0.4, distance_m * rng.uniform(0.8, 1.25))
         # As many pixels as a hand has in footage: some 90 of a camera that sees a room, half of the picture at a desk.
-        hand_px = np.exp(rng.uniform(np.log(90.0), np.log(0.45 * height)))
+        hand_px = np.exp(rng.uniform(np.log(0.1875 * height), np.log(0.45 * height)))
         focal = hand_px * float(np.linalg.norm(center)) / _HAND_M
         principal = (np.array([width, height]) - 1.0) / 2.0 + rng.normal(0.0, 0.01 * width, 2)
         distortion = np.array([*rng.uniform((-0.15, -0.02), (0.05, 0.05)), *rng.normal(0.0, 5e-4, 2), 0.0])

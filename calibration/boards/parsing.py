@@ -23,6 +23,7 @@ FORMS: Final = (
 
 _COUNTS = re.compile(r"(\d{1,3})x(\d{1,3})")
 _LONGEST_M = 5.0
+_FEWEST_CORNERS = 6
 _SHORTEST_M = 1e-3
 _THICKEST_M = 0.2
 _NAMES = {name.upper(): name for name in DICTIONARIES}
@@ -95,6 +96,11 @@ def _charuco(text: str, parts: list[str]) -> Charuco:
         ratio = _number(text, "marker ratio", parts.pop().removeprefix("marker="), 0.3, 0.95)
     counts, square, name = _exactly(text, parts, FORMS[0])
     columns, rows = _counts(text, counts, 3)
+    if (columns - 1) * (rows - 1) < _FEWEST_CORNERS:
+        raise BoardError(
+            f"board {text!r}: {counts} squares have {(columns - 1) * (rows - 1)} inner corners, fewer than the "
+            f"{_FEWEST_CORNERS} that a sight needs; use at least 4x3"
+        )
     square_m = _number(text, "square side", square, _SHORTEST_M, _LONGEST_M)
     return Charuco(columns, rows, square_m, _dictionary(text, name), ratio)
 

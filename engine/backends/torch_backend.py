@@ -43,28 +43,12 @@ class TorchRuntime:
     """
 
     def __init__(self, path: Path, threads: int | None = None, hand_model: HandModel | None = None) -> None:
-        source = str(path)
         if threads is not None:
             if threads < 1:
                 raise EngineError(f"threads is {threads}; use one at least")
             torch.set_num_threads(threads)
-        model = _parsed(read_model(path), source)
-        self._card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, source)
-        hand_model = HandModel.load() if hand_model is None else hand_model
-        if hand_model.sha256 != self._card.hand_model_sha256:
-            raise EngineError(
-                f"{source}: was made with hand model {self._card.hand_model} (sha256 "
-                f"{self._card.hand_model_sha256[:12]}), not {hand_model.name} (sha256 {hand_model.sha256[:12]}); give "
-                "that one with --hand-model"
-            )
-        try:
-            network = UstHandNetwork(NetworkConfig.from_dict(self._card.config), hand_model, pretrained=False)
-        except EngineError as error:
-            raise EngineError(f"{source}: {error}") from error
-        used = weight_names(network)
-        weights = {entry.name: _tensor(entry, source) for entry in model.graph.initializer if entry.name in used}
-        fit_state_dict(network, weights, source)
-        self._network: UstHandNetwork | None = network.eval()
+        network, self._card = load_exported(path, hand_model)
+        self._network: UstHandNetwork | None = network
 
     @property
     def card(self) -> ModelCard:
@@ -96,6 +80,38 @@ class TorchRuntime:
     def close(self) -> None:
         """Give back memory."""
         self._network = None
+
+
+def load_exported(path: Path, hand_model: HandModel | None = None) -> tuple[UstHandNetwork, ModelCard]:
+    """Read an exported network back: to run it in PyTorch, or to train on.
+
+    Args:
+        path: The file.
+        hand_model: The hand model that its card names; None is the embedded one.
+
+    Returns:
+        The network, ready to evaluate, and the file's card.
+
+    Raises:
+        EngineError: If the file cannot be read, is no such network, or was made with another hand model.
+    """
+    source = str(path)
+    model = _parsed(read_model(path), source)
+    card = ModelCard.from_metadata({entry.key: entry.value for entry in model.metadata_props}, source)
+    hand_model = HandModel.load() if hand_model is None else hand_model
+    if hand_model.sha256 != card.hand_model_sha256:
+        raise EngineError(
+            f"{source}: was made with hand model {card.hand_model} (sha256 {card.hand_model_sha256[:12]}), not "
+            f"{hand_model.name} (sha256 {hand_model.sha256[:12]}); give that one with --hand-model"
+        )
+    try:
+        network = UstHandNetwork(NetworkConfig.from_dict(card.config), hand_model, pretrained=False)
+    except EngineError as error:
+        raise EngineError(f"{source}: {error}") from error
+    used = weight_names(network)
+    weights = {entry.name: _tensor(entry, source) for entry in model.graph.initializer if entry.name in used}
+    fit_state_dict(network, weights, source)
+    return network.eval(), card
 
 
 def _parsed(content: bytes, source: str) -> onnx.ModelProto:

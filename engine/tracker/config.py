@@ -73,6 +73,6 @@ class TrackerConfig:
     roster: RosterConfig = field(default_factory=RosterConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     opinion: OpinionConfig = field(default_factory=OpinionConfig)
-    answer_joints: AnswerJoints = "mano"
+    answer_joints: AnswerJoints = "queries"
     state_gap_s: float = 0.25
     smoothing: OneEuroConfig | None = None

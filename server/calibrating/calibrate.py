@@ -21,7 +21,11 @@ from server.calibrating.selection import choose_instants
 
 
 def find_board(
-    config: RigConfig, board: Board, folder: Path | None, advance: Callable[[str], None] = lambda _: None
+    config: RigConfig,
+    board: Board,
+    folder: Path | None,
+    advance: Callable[[str], None] = lambda _: None,
+    every: int = 1,
 ) -> Footage:
     """Look for a board in a rig's footage, or read what an earlier look found.
 
@@ -30,17 +34,18 @@ def find_board(
         board: The board.
         folder: A report folder that keeps detections; None keeps none.
         advance: Told about each frame set.
+        every: Look at one frame set in so many.
 
     Raises:
         CaptureError: If the footage cannot be read.
         CalibrationError: If a camera never saw the board.
     """
     if folder is None:
-        return read_footage(config, board, advance)
-    key = fingerprint(config, board)
+        return read_footage(config, board, advance, every)
+    key = fingerprint(config, board, every)
     footage = load_detections(key, folder)
     if footage is None:
-        footage = read_footage(config, board, advance)
+        footage = read_footage(config, board, advance, every)
         folder.mkdir(parents=True, exist_ok=True)
         save_detections(footage, key, folder)
     return footage

@@ -19,9 +19,9 @@ FILE: Final = "detections.npz"
 _VERSION: Final = 1
 
 
-def fingerprint(config: RigConfig, board: Board) -> str:
-    """Return a digest of all that detections depend on: the rig, its files as they are, the board and the gates."""
-    digest = hashlib.sha256(f"{_VERSION}\0{board.spec}\0{DEFAULT_GATES}\0".encode())
+def fingerprint(config: RigConfig, board: Board, every: int = 1) -> str:
+    """Return a digest of what detections depend on: the rig, its files as they are, the board, gates and stride."""
+    digest = hashlib.sha256(f"{_VERSION}\0{board.spec}\0{DEFAULT_GATES}\0{every}\0".encode())
     digest.update(config.model_dump_json(exclude={"calibration", "name"}).encode())
     for path in _files(config):
         stat = path.stat()

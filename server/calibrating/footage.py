@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import CalibrationError
+from calibration import CalibrationError, Rig
 from calibration.boards import Board, BoardDetection, BoardDetector, Refusal
 from calibration.boards.hints import explain_absence
 from capture.errors import CaptureError
@@ -77,13 +77,16 @@ class _Detectors(threading.local):
         self.detector = BoardDetector(board)
 
 
-def read_footage(config: RigConfig, board: Board, advance: Callable[[str], None] = lambda _: None) -> Footage:
+def read_footage(
+    config: RigConfig, board: Board, advance: Callable[[str], None] = lambda _: None, every: int = 1
+) -> Footage:
     """Read a rig's footage without loss, and look for the board in every picture.
 
     Args:
         config: The rig; a calibration that it names is not read.
         board: What to look for.
         advance: Told about each frame set.
+        every: Look at one frame set in so many; the others are read and passed over.
 
     Raises:
         CaptureError: If the footage cannot be read.
@@ -91,24 +94,13 @@ def read_footage(config: RigConfig, board: Board, advance: Callable[[str], None]
     """
     rig = stand_in_rig(config)
     reader = _Reader(board, rig.camera_ids)
+    threads = cv2.getNumThreads()
+    # The workers are what runs side by side: OpenCV's own threads would only get in their way.
     cv2.setNumThreads(1)
-    with CaptureSession(config, rig, mode="lossless") as session, ThreadPoolExecutor(WORKERS) as workers:
-        silent = 0
-        while not session.finished:
-            frame_set = session.next(_POLL_S)
-            if frame_set is None:
-                silent += 1
-                if silent > _SILENCE_POLLS:
-                    raise CaptureError(f"no frame set came for {silent * _POLL_S:g} s; check the sources")
-                continue
-            silent = 0
-            with frame_set:
-                frames = [frame for frame in frame_set.frames if frame is not None]
-                reader.instants_ns[frame_set.id] = int(np.median([frame.timestamp_ns for frame in frames]))
-                for frame in frames:
-                    reader.submit(workers, frame_set.id, frame)
-            advance(f"{len(reader.sights)} sights of the board")
-        reader.finish()
+    try:
+        _read(reader, config, rig, advance, every)
+    finally:
+        cv2.setNumThreads(threads)
     if not reader.instants_ns:
         raise CaptureError("no frame set came from the rig; check the sources, and that max_skew_ms fits")
     order = {camera_id: place for place, camera_id in enumerate(rig.camera_ids)}
@@ -121,6 +113,30 @@ def read_footage(config: RigConfig, board: Board, advance: Callable[[str], None]
     )
     _require_sights(footage, board, reader.without)
     return footage
+
+
+def _read(reader: _Reader, config: RigConfig, rig: Rig, advance: Callable[[str], None], every: int) -> None:
+    """Give the reader every frame set that is to be looked at."""
+    with CaptureSession(config, rig, mode="lossless") as session, ThreadPoolExecutor(WORKERS) as workers:
+        silent = 0
+        while not session.finished:
+            frame_set = session.next(_POLL_S)
+            if frame_set is None:
+                silent += 1
+                if silent > _SILENCE_POLLS:
+                    raise CaptureError(f"no frame set came for {silent * _POLL_S:g} s; check the sources")
+                continue
+            silent = 0
+            if frame_set.id % every:
+                frame_set.release()
+                continue
+            with frame_set:
+                frames = [frame for frame in frame_set.frames if frame is not None]
+                reader.instants_ns[frame_set.id] = int(np.median([frame.timestamp_ns for frame in frames]))
+                for frame in frames:
+                    reader.submit(workers, frame_set.id, frame)
+            advance(f"{len(reader.sights)} sights of the board")
+        reader.finish()
 
 
 class _Reader:

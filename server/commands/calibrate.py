@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from server.commands.calibrate_refine import refine
+
 if TYPE_CHECKING:
     from calibration.boards import Board
     from calibration.solving.lenses import LensChoice
@@ -23,6 +25,7 @@ _REPORT_HELP = "Folder for the report; it keeps the detections, so that solving 
 _MODEL_HELP = "Lens model: auto (what holds out best), brown-conrady-5, brown-conrady-8 or fisheye."
 _WORLD_HELP = "World frame: first-camera, a camera's id, board, or floor (the board lies on it, face up)."
 _FRAME_HELP = "Frame set that --world board and floor mean; else the stillest."
+_EVERY_HELP = "Look at one frame set in so many: long footage at a high rate shows much twice."
 _HOLD_OUT_HELP = "Share of the frame sets that judges instead of solving."
 
 RigOption = Annotated[Path, typer.Option("--rig", help=_RIG_HELP)]
@@ -32,6 +35,7 @@ ReportOption = Annotated[Path | None, typer.Option("--report", help=_REPORT_HELP
 ModelOption = Annotated[str, typer.Option("--model", help=_MODEL_HELP)]
 WorldOption = Annotated[str, typer.Option("--world", help=_WORLD_HELP)]
 FrameOption = Annotated[int | None, typer.Option("--world-frame", min=0, help=_FRAME_HELP)]
+EveryOption = Annotated[int, typer.Option("--every", min=1, max=1000, help=_EVERY_HELP)]
 HoldOutOption = Annotated[float, typer.Option("--hold-out", min=0.0, max=0.5, help=_HOLD_OUT_HELP)]
 
 
@@ -46,6 +50,7 @@ def calibrate(
     world: WorldOption = "first-camera",
     world_frame: FrameOption = None,
     hold_out: HoldOutOption = 0.2,
+    every: EveryOption = 1,
 ) -> None:
     """Calibrate cameras from footage of a board: lenses and places, with a verdict on frames that were held out.
 
@@ -61,7 +66,7 @@ def calibrate(
     if rig is None or board is None or out is None:
         missing = ", ".join(option for option, value in given.items() if value is None)
         raise typer.BadParameter(f"give {missing}, or one of the commands (see --help)", param_hint="calibrate")
-    _solve(rig, board, out, report, model, world, world_frame, hold_out, None)
+    _solve(rig, board, out, report, model, world, world_frame, hold_out, every, None)
 
 
 @app.command()
@@ -74,6 +79,7 @@ def extrinsics(
     world: WorldOption = "first-camera",
     world_frame: FrameOption = None,
     hold_out: HoldOutOption = 0.2,
+    every: EveryOption = 1,
 ) -> None:
     """Solve only where the cameras are; their lenses are those of a calibration that there is.
 
@@ -81,7 +87,7 @@ def extrinsics(
 
         usthand calibrate extrinsics --rig rig.yaml --board checkerboard:8x5:0.03 --lenses lenses.json --out new.json
     """
-    _solve(rig, board, out, report, "auto", world, world_frame, hold_out, lenses)
+    _solve(rig, board, out, report, "auto", world, world_frame, hold_out, every, lenses)
 
 
 @app.command()
@@ -92,6 +98,7 @@ def intrinsics(
     report: ReportOption = None,
     model: ModelOption = "auto",
     hold_out: HoldOutOption = 0.2,
+    every: EveryOption = 1,
 ) -> None:
     """Solve only the lenses; cameras need not see the board at the same time, and all stand at the world's origin.
 
@@ -106,7 +113,7 @@ def intrinsics(
     from calibration.solving.solve import Wishes, held_out_instants, solve_lenses
     from server.calibrating.calibrate import sights_of
 
-    config, parsed, footage = _seen(rig, board, report, out)
+    config, parsed, footage = _seen(rig, board, report, out, every)
     sights = sights_of(footage, parsed)
     held = held_out_instants(sights.views, hold_out)
     found = solve_lenses(sights, Wishes(_model(model), hold_out), held)
@@ -156,6 +163,7 @@ def _solve(
     world: str,
     world_frame: int | None,
     hold_out: float,
+    every: int,
     lenses: Path | None,
 ) -> None:
     # Imported here so that `usthand --help` need not load what solves.
@@ -166,7 +174,7 @@ def _solve(
 
     choice = _model(model)
     given = None if lenses is None else load_calibration(lenses)
-    config, parsed, footage = _seen(rig, board, report, out)
+    config, parsed, footage = _seen(rig, board, report, out, every)
     known = None
     if given is not None:
         known = given.subset(config.camera_ids).cameras if set(config.camera_ids) <= set(given.camera_ids) else ()
@@ -187,7 +195,7 @@ def _solve(
     typer.echo(f"{out}: {len(findings.rig)} cameras, calibration {findings.rig.id}{where}", err=True)
 
 
-def _seen(rig: Path, board: str, report: Path | None, out: Path) -> tuple[RigConfig, Board, Footage]:
+def _seen(rig: Path, board: str, report: Path | None, out: Path, every: int) -> tuple[RigConfig, Board, Footage]:
     from calibration.boards import parse_board
     from capture.rig_config import load_rig_config
     from server.calibrating.calibrate import find_board
@@ -198,9 +206,12 @@ def _seen(rig: Path, board: str, report: Path | None, out: Path) -> tuple[RigCon
     if not out.absolute().parent.is_dir():
         raise ValueError(f"{out.parent} is not a folder that {out.name} could be written to; make it first")
     with shown_progress(None) as advance:
-        footage = find_board(config, parsed, report, advance)
+        footage = find_board(config, parsed, report, advance, every)
     typer.echo(f"{len(footage.sights)} sights of the board in {footage.frame_sets} frame sets", err=True)
     return config, parsed, footage
+
+
+app.command()(refine)
 
 
 def _same_sizes(known: tuple[object, ...], footage: Footage) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from server.commands.options import (
     DEFAULT_RECORDINGS,
+    DriftOption,
     HostOption,
     InsecureOption,
     LeapOption,
@@ -34,6 +35,7 @@ def demo(
     vmc: VmcOption = None,
     livelink: LiveLinkOption = None,
     recordings: RecordingsOption = DEFAULT_RECORDINGS,
+    drift: DriftOption = "mask",
 ) -> None:
     """Start the service on rendered cameras, with the embedded weights; open the address it prints.
 
@@ -56,7 +58,7 @@ def demo(
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(SCENE_UP, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
-    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     rig = make_rig(views, SCENE_SEED)
     config = RigConfig(
         name="demo", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig)

@@ -11,7 +11,7 @@ RigOption = Annotated[Path, typer.Option("--rig", help="The rig file: cameras an
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", help="detector (default), detector-full, detector-lite, or a file that `usthand export` wrote."
+        "--model", help="detector (default), detector-full, detector-lite, lite, or a file that `usthand export` wrote."
     ),
 ]
 BackendOption = Annotated[
@@ -43,6 +43,14 @@ RecordingsOption = Annotated[
     Path, typer.Option("--recordings", help="Folder that recordings go to, each into one of its own.")
 ]
 DEFAULT_RECORDINGS: Final = Path("recordings")
+DriftOption = Annotated[
+    str,
+    typer.Option(
+        "--drift",
+        help="What to do about a camera that no longer fits its calibration: mask (default; left out where two others "
+        "remain, else results are called suspect), strict (left out in any case), watch (say so only) or off.",
+    ),
+]
 TokenFileOption = Annotated[
     Path | None, typer.Option("--token-file", help="File with the bearer token; else USTHAND_TOKEN, if set.")
 ]

@@ -13,6 +13,7 @@ from capture.rig_config import RecordingSource, RigConfig, load_rig, load_rig_co
 from server.commands.options import (
     DEFAULT_RECORDINGS,
     BackendOption,
+    DriftOption,
     HandModelOption,
     HostOption,
     InsecureOption,
@@ -47,6 +48,7 @@ def replay(
     vmc: VmcOption = None,
     livelink: LiveLinkOption = None,
     recordings: RecordingsOption = DEFAULT_RECORDINGS,
+    drift: DriftOption = "mask",
 ) -> None:
     """Start the service on a recording, paced by its own timestamps: its pictures are tracked anew.
 
@@ -63,7 +65,7 @@ def replay(
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
-    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_replay(recording, speed, loop=loop)
     run_service(
         chosen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.commands.options import (
     DEFAULT_RECORDINGS,
     BackendOption,
+    DriftOption,
     HandModelOption,
     HostOption,
     InsecureOption,
@@ -38,6 +39,7 @@ def serve(
     vmc: VmcOption = None,
     livelink: LiveLinkOption = None,
     recordings: RecordingsOption = DEFAULT_RECORDINGS,
+    drift: DriftOption = "mask",
 ) -> None:
     """Start the service on the cameras of a rig file.
 
@@ -56,7 +58,7 @@ def serve(
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
-    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_rig(rig)
     run_service(
         chosen,

@@ -14,6 +14,7 @@ from engine.types import HandEngine
 from server.access import Access, read_token
 from server.datagrams import Target
 from server.dialects import UPS, read_up
+from server.drift.policy import read_policy
 from server.outputs import Outputs
 from server.pipeline import FrameSource
 from server.recording.recordings import RecordingPlace
@@ -21,15 +22,23 @@ from server.service import Service, ServiceSettings
 
 
 def settings(
-    host: str, port: int, *, token_file: Path | None, insecure: bool, outputs: Outputs | None = None
+    host: str,
+    port: int,
+    *,
+    token_file: Path | None,
+    insecure: bool,
+    outputs: Outputs | None = None,
+    drift: str = "mask",
 ) -> ServiceSettings:
     """Decide where to listen and who may use the service.
 
     Raises:
         AccessError: If others could reach it unprotected.
+        ValueError: If there is no such policy about drift.
     """
+    policy = read_policy(drift)
     access = Access.for_bind(host, token=read_token(token_file), insecure=insecure)
-    return ServiceSettings(host, port, access, outputs or Outputs())
+    return ServiceSettings(host, port, access, outputs or Outputs(), policy)
 
 
 def chosen_outputs(up: str, *, leap_port: int | None, vmc: str | None, livelink: str | None) -> Outputs:

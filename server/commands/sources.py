@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from calibration import Rig
+from capture.frames import FrameSet
 from capture.rig_config import RigConfig, SyntheticSource, load_rig, load_rig_config
 from capture.session import CaptureSession
 from engine.synthetic.scene import HandScene
@@ -13,6 +15,7 @@ from engine.synthetic.scene import HandScene
 SCENE_SEED = 7
 SCENE_RATE_HZ = 30.0
 SCENE_HANDS: Final = 2
+_SILENCE_S: Final = 60.0
 SCENE_UP = "+z"
 """Up in the world of `engine.synthetic.rigs`."""
 
@@ -33,3 +36,23 @@ def open_session(config: RigConfig, rig: Rig, mode: Literal["live", "lossless"])
     rendered = any(isinstance(camera.source, SyntheticSource) for camera in config.cameras)
     scene = HandScene(hands=SCENE_HANDS, seed=SCENE_SEED, rate_hz=SCENE_RATE_HZ) if rendered else None
     return CaptureSession(config, rig, mode=mode, scene=scene)
+
+
+def footage(config: RigConfig, rig: Rig, limit: int | None = None) -> Iterator[FrameSet]:
+    """Yield every frame set of the recording in order; each is valid until the next is asked for.
+
+    Raises:
+        CaptureError: If a source fails.
+        TimeoutError: If the sources fall silent.
+    """
+    with open_session(config, rig, "lossless") as session:
+        count = 0
+        while limit is None or count < limit:
+            frame_set = session.next(_SILENCE_S)
+            if frame_set is None:
+                if session.finished:
+                    return
+                raise TimeoutError(f"rig {config.name}: no frame set came for {_SILENCE_S:g} s")
+            with frame_set:
+                yield frame_set
+            count += 1

@@ -18,6 +18,7 @@ from server.commands.packages import require_packages
 if TYPE_CHECKING:
     import torch
 
+    from training.datasets.base import WindowSource
     from training.fit import EpochReport, StepReport
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "tensorboard")
@@ -70,13 +71,19 @@ def train(
     from training.datasets import Joined, ShardedWindows
     from training.distributed import rank
     from training.fit import FitConfig
+    from training.joint_definition import DefinedByDetector
     from training.losses import LossWeights
     from training.run import RunConfig
     from training.run import train as run
 
     if threads:
         torch.set_num_threads(threads)
-    windows = Joined([ShardedWindows(path) for path in data])
+    sources = [ShardedWindows(path) for path in data]
+    windows = Joined(sources)
+    seen: WindowSource | None = None if validation is None else ShardedWindows(validation)
+    if seen is not None and any(source.detected for source in sources):
+        # What was learnt from a detector's labels has its joints, and is measured by them.
+        seen = DefinedByDetector(seen)
     config = RunConfig(
         network=preset(network),
         fit=FitConfig(
@@ -106,7 +113,7 @@ def train(
             out,
             config,
             windows,
-            None if validation is None else ShardedWindows(validation),
+            seen,
             HandModel.load(hand_model),
             device=_device(device),
             on_epoch=say,

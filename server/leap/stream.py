@@ -12,6 +12,7 @@ from server.broadcaster import Broadcaster, Client
 from server.client_messages import INVALID_PAYLOAD, POLICY_VIOLATION, UNSUPPORTED_DATA, ClientMessageError
 from server.conversation import ClientSocket, converse, until_first
 from server.dialects import Up
+from server.frames import frame_head
 from server.leap.frame import frame_bytes
 from server.outgoing import Outgoing
 
@@ -82,9 +83,16 @@ class LeapStream:
         await converse(socket, self._broadcaster, talk)
 
     async def _send_frames(self, peer: ClientSocket, client: Client, attention: Attention) -> None:
+        def straight(outgoing: Outgoing) -> bool:
+            written = attention.wanted.is_set() and peer.write(self._framed(outgoing))
+            if written:
+                self._broadcaster.sent(client)
+            return written
+
         while True:
             await attention.wanted.wait()
-            await client.wait()
+            await client.wait(straight)
+            await peer.room()
             outgoing = client.take()
             # The client may have looked away while the next answer was awaited.
             if outgoing is None or not attention.wanted.is_set():
@@ -98,6 +106,13 @@ class LeapStream:
             return frame_bytes(outgoing, self._up, self._rate_hz)
 
         return outgoing.once("leap", make)
+
+    def _framed(self, outgoing: Outgoing) -> bytes:
+        def make() -> bytes:
+            frame = self._frame(outgoing)
+            return frame_head(len(frame), text=True) + frame
+
+        return outgoing.once("leap framed", make)
 
     def _note_rate(self, outgoing: Outgoing) -> None:
         sequence, exposure_ns = outgoing.solved.sequence, outgoing.solved.frame_set.timestamp_ns

@@ -29,10 +29,15 @@ def readyz(parts: Running) -> JSONResponse:
     content: dict[str, Any] = {
         "ready": ready,
         "cameras": {
-            camera.id: {"state": camera.state, "message": camera.message} for camera in parts.pipeline.session.states()
+            camera.id: {
+                "state": camera.state,
+                "message": camera.message,
+                "masked": camera.id in parts.pipeline.masked,
+            }
+            for camera in parts.cameras()
         },
         "engine": {"state": name, "message": message},
-        "calibration": {"id": parts.pipeline.rig.id},
+        "calibration": {"id": parts.pipeline.rig.id, "fit": parts.drift.status.state},
     }
     return JSONResponse(content, status_code=200 if ready else 503)
 

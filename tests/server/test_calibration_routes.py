@@ -220,7 +220,7 @@ def test_an_accepted_upload_is_swapped_in_between_two_frame_sets(client, running
     assert [given[number] for number in ids] == list(ids.values())
     assert given == sorted(given, key=[old, new].index)
     assert client.get(ROUTE).json()["id"] == new
-    assert client.get("/readyz").json()["calibration"] == {"id": new}
+    assert client.get("/readyz").json()["calibration"]["id"] == new
 
 
 def test_cameras_beyond_those_that_run_are_ignored_if_asked_for_and_the_order_is_ours(client, running, document):

@@ -14,9 +14,9 @@ def test_health_and_readiness_name_every_state(client, running, eventually):
     assert ready.status_code == 200
     content = ready.json()
     assert content["ready"] is True
-    assert content["cameras"]["cam1"] == {"state": "streaming", "message": ""}
+    assert content["cameras"]["cam1"] == {"state": "streaming", "message": "", "masked": False}
     assert content["engine"] == {"state": "running", "message": ""}
-    assert content["calibration"] == {"id": running.rig.id}
+    assert content["calibration"]["id"] == running.rig.id
     running.engine.error = ValueError("broken weights")
     eventually(lambda: running.pipeline.state.startswith("failed"))
     failed = client.get("/readyz")

@@ -156,12 +156,12 @@ def test_what_was_learnt_is_kept(
 ) -> None:
     network, config = small_network(), replace(CONFIG, epochs=1)
     _fit(network, _windows(small_samples), config)
-    learnt = evaluate(network, small_samples)
+    learnt = evaluate(UstHandMethod(network), small_samples)
     path = tmp_path / "small.weights"
     save_weights(path, network, hand_model, training=asdict(config), metrics=asdict(learnt))
     kept = load_weights(path)
     assert kept.training["learning_rate"] == config.learning_rate
-    assert evaluate(kept.build(hand_model), small_samples) == learnt
+    assert evaluate(UstHandMethod(kept.build(hand_model)), small_samples) == learnt
 
 
 class _PeekingList(list[Window]):

@@ -159,6 +159,11 @@ class ShardedWindows:
         about: dict[str, Any] = self._manifest["about"]
         return about
 
+    @property
+    def detected(self) -> bool:
+        """Whether the labels are a detector's, whose joints are not the hand model's (`training.joint_definition`)."""
+        return self.about.get("labels") != "exact"
+
     def __len__(self) -> int:
         return len(self._chosen)
 

@@ -160,7 +160,7 @@ def test_corners_that_do_not_lie_as_the_board_says_are_refused() -> None:
         (CHARUCO, CHARUCO, "mirrored", "mirroring off"),
         ("checkerboard:8x5:0.04", CHARUCO, "", "not a checkerboard"),
         ("checkerboard:7x4:0.04", "checkerboard:8x5:0.04", "", "8x5 squares was seen"),
-        ("charuco:3x4:0.054:DICT_4X4_1000", CHARUCO, "", "check columns x rows"),
+        ("charuco:4x3:0.054:DICT_4X4_1000", CHARUCO, "", "check columns x rows"),
     ],
 )
 def test_a_board_that_is_not_there_is_explained(asked: str, filmed: str, change: str, hint: str) -> None:

@@ -42,6 +42,7 @@ def test_tags_and_letters_of_other_tools_are_taken() -> None:
         ("charuco:4x5:0.054", ("2 parts", "not 3", "charuco:COLUMNSxROWS")),
         ("charuco:4x5:0.054:DICT_4X4_50:upside-down", ("'upside-down'", ":inverted")),
         ("charuco:2x5:0.054:DICT_4X4_50", ("2x5", "3 to 50")),
+        ("charuco:3x3:0.05:DICT_4X4_50", ("4 inner corners", "4x3")),
         ("charuco:20x20:0.01:DICT_4X4_50", ("200 markers", "has 50", "larger dictionary")),
         ("charuco:9x9:0.01:DICT_4X4_50:two-sided", ("80 markers", "has 50")),
         ("charuco:4x5:0.054:DICT_4X4_50:marker=1.5", ("marker ratio 1.5", "0.95")),

@@ -114,6 +114,13 @@ def test_lenses_alone(rig_file: Path, truth: Rig) -> None:
         np.testing.assert_allclose(camera.T_camera_world, np.eye(4))
 
 
+def test_of_long_footage_a_part_is_enough(rig_file: Path) -> None:
+    options = ("--rig", rig_file, "--board", SPEC, "--out", rig_file.parent / "part.json", "--every", "4")
+    result = usthand_calibrate("intrinsics", *options, "--model", "brown-conrady-5")
+    assert result.exit_code == 0, result.output
+    assert "in 10 frame sets" in result.stderr
+
+
 def test_a_board_that_is_not_there_is_said_with_what_is(rig_file: Path) -> None:
     out = rig_file.parent / "never.json"
     result = usthand_calibrate("--rig", rig_file, "--board", "charuco:4x5:0.05:DICT_5X5_100", "--out", out)

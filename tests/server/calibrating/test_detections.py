@@ -54,6 +54,7 @@ def test_the_key_changes_with_the_board_and_with_the_files(tmp_path: Path) -> No
     config = load_rig_config(tmp_path / "rig.yaml")
     key = fingerprint(config, BOARD)
     assert fingerprint(config, BOARD) == key
+    assert fingerprint(config, BOARD, every=2) != key
     assert fingerprint(config, parse_board("charuco:4x5:0.051:DICT_4X4_50")) != key
     (tmp_path / "a.mp4").write_bytes(b"other")
     assert fingerprint(config, BOARD) != key

@@ -46,6 +46,15 @@ def test_every_state_of_a_camera_has_words_and_what_is_wrong_a_remedy(run: Run) 
         assert ("taken back" in answer["trouble"]) is (state in {"stalled", "lost", "failed"})
 
 
+def test_a_camera_that_does_not_fit_its_calibration_is_shown_with_what_to_do(run: Run) -> None:
+    states = ("miscalibrated", "suspect")
+    for answer in run(CAMERA, [_camera(state=state) for state in states]):
+        assert answer["level"] == "bad"
+        assert answer["pictures"], "it goes on streaming"
+        assert "; " in answer["trouble"], "what happened; what to do"
+        assert "calibrat" in answer["trouble"]
+
+
 def test_the_services_own_words_come_before_ours(run: Run) -> None:
     said = "no frame for 3.2 s; check the camera's cable and its load"
     unknown = {"state": "warming_up", "message": ""}

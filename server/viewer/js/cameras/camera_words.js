@@ -36,6 +36,20 @@ const STATES = {
     happened: "it cannot be opened",
     remedy: "check that it is plugged in and that nothing else uses it",
   },
+  miscalibrated: {
+    level: "bad",
+    pictures: true,
+    state: "Moved since it was calibrated",
+    happened: "it no longer fits its calibration",
+    remedy: "fasten it and calibrate it again",
+  },
+  suspect: {
+    level: "bad",
+    pictures: true,
+    state: "This or the other camera moved",
+    happened: "the cameras no longer fit each other",
+    remedy: "see which of them moved, and calibrate it again",
+  },
   ended: {
     level: "wait",
     pictures: false,

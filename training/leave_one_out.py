@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._footage import frame_sets, load, match, palm_px
 from calibration import Camera, Rig
 from capture.frames import Frame, FrameSet
 from engine.crops import crop_around_joints, crop_around_palm, sample_crop
 from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkNetwork, PalmDetector
 from engine.detector.views import HandView
-from engine.factory import open_engine
 from engine.triangulation import weighted_dlt
+from engine.types import HandEngine
 
 MIN_VIEWS: Final = 3
+PALM_JOINTS: Final = np.array([0, 5, 9, 13, 17])
+
+_WRIST, _MIDDLE_KNUCKLE = 0, 9
 _MIN_PRESENCE: Final = 0.5
 
 Keypoints = NDArray[np.float64]
@@ -98,30 +99,33 @@ class Answers:
 
 
 def answer_without_each_view(
-    path: Path, model: str = "detector", advance: Callable[[int], None] = lambda _: None
+    frame_sets: Iterable[FrameSet],
+    rig: Rig,
+    open_engine: Callable[[], HandEngine],
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Answers:
     """Run, over one decode, an engine without each view and the single-view detector on all of them.
 
     Args:
-        path: The rig file.
-        model: The engine's, as `usthand run --model` takes it.
+        frame_sets: The recording.
+        rig: Its calibration.
+        open_engine: Opens the engine; it is opened once a view.
         advance: Told how many frame sets are done.
 
     Raises:
         ValueError: If the rig has fewer than three views.
     """
-    config, rig = load(path)
     if len(rig) < MIN_VIEWS:
         raise ValueError(
-            f"rig {config.name or path}: it has {len(rig)} views; to leave one out and have two left, "
+            f"rig {rig.name or 'of this recording'}: it has {len(rig)} views; to leave one out and have two left, "
             f"{MIN_VIEWS} are needed"
         )
     answers = Answers(rig)
     others = [rig.subset(tuple(i for i in rig.camera_ids if i != left_out)) for left_out in rig.camera_ids]
-    engines = [open_engine(model) for _ in rig]
+    engines = [open_engine() for _ in rig]
     single = SingleView()
     try:
-        for count, frame_set in enumerate(frame_sets(config, rig)):
+        for count, frame_set in enumerate(frame_sets):
             answers.frames.append(tuple(None if frame is None else frame.index for frame in frame_set.frames))
             answers.detections.append(
                 [
@@ -224,3 +228,48 @@ def _grouped(held_out: Sequence[HeldOut]) -> dict[tuple[int, int], list[HeldOut]
     for hand in held_out:
         groups.setdefault((hand.frame_set, hand.view), []).append(hand)
     return groups
+
+
+def palm_px(camera: Camera, joints_world: NDArray[np.float64]) -> float:
+    """How long the palm is in a view when it is not foreshortened, pixels; NaN behind the camera."""
+    depth_m = float(camera.to_camera(joints_world[PALM_JOINTS]).mean(axis=0)[2])
+    if depth_m <= 0:
+        return float("nan")
+    return float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]) * palm_length(joints_world) / depth_m)
+
+
+def match(
+    predicted: Sequence[NDArray[np.float64]],
+    reach_px: Sequence[float],
+    detections: Sequence[NDArray[np.float64]],
+) -> dict[int, int]:
+    """Pair hands with the detections of one view, nearest first, each used once.
+
+    Two are a pair when the middles of their palms are within the hand's reach; which pairs are nearest is decided by
+    the mean distance over all joints.
+
+    Args:
+        predicted: Projected joints of each hand `(21, 2)`, pixels; NaN behind the camera.
+        reach_px: Largest distance of each hand's palm from a detection's.
+        detections: Joints of each detection `(21, 2)`, pixels.
+
+    Returns:
+        Index of the detection for each hand that has one.
+    """
+    pairs = []
+    for hand, (joints, reach) in enumerate(zip(predicted, reach_px, strict=True)):
+        for index, seen in enumerate(detections):
+            away = float(np.linalg.norm((joints[PALM_JOINTS] - seen[PALM_JOINTS]).mean(axis=0)))
+            if away <= reach:
+                pairs.append((float(np.linalg.norm(joints - seen, axis=1).mean()), hand, index))
+    taken: dict[int, int] = {}
+    for _, hand, index in sorted(pairs):
+        if hand not in taken and index not in taken.values():
+            taken[hand] = index
+    return taken
+
+
+def palm_length(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance from the wrist to the middle knuckle `(...)` of joints `(..., 21, D)`."""
+    length: NDArray[np.float64] = np.linalg.norm(joints[..., _MIDDLE_KNUCKLE, :] - joints[..., _WRIST, :], axis=-1)
+    return length

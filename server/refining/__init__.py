@@ -1,0 +1,1 @@
+"""From recorded footage to a refined calibration: what `usthand calibrate refine` does."""
