@@ -12,6 +12,10 @@ from calibration import CalibrationError, Camera, Rig
 from calibration.plausibility import suspicions
 
 
+class SuspicionError(CalibrationError):
+    """A calibration that could be used, and looks like a mistake."""
+
+
 @dataclass(frozen=True, slots=True)
 class CameraChange:
     """How one camera differs from before.
@@ -63,7 +67,8 @@ def judge(
 
     Raises:
         CalibrationError: With reasons per camera if a running camera is missing, one is unknown, has pictures of
-            another size, or the whole looks like a mistake of unit or direction.
+            another size.
+        SuspicionError: If the whole looks like a mistake of unit or direction, and `force` does not say otherwise.
     """
     by_id = {camera.id: camera for camera in uploaded}
     reasons: dict[str, list[str]] = {}
@@ -90,7 +95,7 @@ def judge(
     rig = Rig(tuple(by_id[old.id] for old in running), uploaded.name or running.name)
     suspected = tuple(suspicions(rig, running))
     if suspected and not force:
-        raise CalibrationError({"": [f"{why}. If it is right as it is, send force=1" for why in suspected]})
+        raise SuspicionError({"": [f"{why}. If it is right as it is, send force=1" for why in suspected]})
     return Judgement(
         rig=rig,
         changes={old.id: _change(old, by_id[old.id]) for old in running},

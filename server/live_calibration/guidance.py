@@ -94,7 +94,7 @@ def _uncovered(cameras: Mapping[str, CameraView]) -> list[tuple[float, Hint]]:
         (
             view.covered,
             Hint(
-                f"hold the board {_emptiest(view.coverage)} of {camera_id}'s picture: {100 * view.covered:.0f} % of it "
+                f"hold the board {_emptiest(view.coverage)} of {camera_id}'s picture: {int(100 * view.covered)} % of it "
                 f"is covered, {100 * ENOUGH_COVERED:.0f} % are wanted",
                 (camera_id,),
             ),

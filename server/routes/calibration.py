@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from calibration import CalibrationError
 from calibration.files import FILE_FORMATS, calibration_to_dict
 from calibration.units import parse_size
+from server.calibration_judge import SuspicionError
 from server.calibration_service import SwapTimeoutError, judgement_map, version_map
 from server.parts import Running
 from server.rig_marks import marks_map
@@ -35,7 +36,9 @@ async def put_calibration(
     request: Request,
     parts: Running,
     dry_run: Annotated[bool, Query(description="Judge only; the running calibration stays.")] = False,
-    format: Annotated[str, Query(description=f"One of {', '.join(FILE_FORMATS)}.", max_length=40)] = "usthand",
+    format: Annotated[
+        str, Query(description="Format of the upload.", max_length=40, json_schema_extra={"enum": list(FILE_FORMATS)})
+    ] = "usthand",
     units: Annotated[
         str | None,
         Query(
@@ -65,7 +68,13 @@ async def put_calibration(
             force=force,
         )
     except CalibrationError as error:
-        refusal = {"accepted": False, "dry_run": dry_run, "reasons": error.reasons, "detail": str(error)}
+        refusal = {
+            "accepted": False,
+            "dry_run": dry_run,
+            "forcible": isinstance(error, SuspicionError),
+            "reasons": error.reasons,
+            "detail": str(error),
+        }
         return JSONResponse({**refusal, "running_calibration_id": parts.pipeline.rig.id}, status_code=422)
     except SwapTimeoutError as error:
         raise HTTPException(503, str(error)) from None

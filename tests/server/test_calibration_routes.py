@@ -147,14 +147,17 @@ def test_a_pickle_is_named_and_never_opened(client):
 
 def test_what_looks_like_a_mistake_is_used_where_it_is_said_to_be_right(client, running, document):
     scale_translations(document, 4)
-    assert "force=1" in put(client, document).json()["reasons"][""][0]
+    refused = put(client, document).json()
+    assert refused["forcible"]
+    assert "force=1" in refused["reasons"][""][0]
     answer = put(client, document, "?force=1").json()
     assert answer["accepted"]
     assert "times as far" in answer["suspicions"][0]
     assert running.pipeline.rig.id == answer["calibration_id"]
     # What is no calibration at all stays refused.
     document["cameras"][0]["K"][0][0] = 0
-    assert put(client, document, "?force=1").status_code == 422
+    broken = put(client, document, "?force=1")
+    assert (broken.status_code, broken.json()["forcible"]) == (422, False)
 
 
 @pytest.mark.parametrize("format", [f for f in WRITTEN_FORMATS if f in FILE_FORMATS])

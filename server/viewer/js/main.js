@@ -4,6 +4,8 @@ import { AdviceList } from "./advice_list.js";
 import { cameraAdvice, engineAdvice, speedAdvice } from "./advice.js";
 import { ServiceError, ask, getJson, request, socketUrl } from "./api.js";
 import { CalibrationPanel } from "./calibration/calibration_panel.js";
+import { LivePanel } from "./calibration/live_panel.js";
+import { MarksPoll } from "./calibration/marks.js";
 import { Pictures } from "./cameras/pictures.js";
 import { ClockOffset } from "./clock.js";
 import { DropWatch } from "./drop_causes.js";
@@ -77,12 +79,32 @@ class Viewer {
       use: element("calibration-use"),
       verdict: element("calibration-verdict"),
     });
+    this.marks = new MarksPoll((marks) => this.theatre?.marks.show(marks));
+    this.live = new LivePanel(
+      {
+        form: element("live-form"),
+        board: element("live-board"),
+        world: element("live-world"),
+        running: element("live-running"),
+        stage: element("live-stage"),
+        hints: element("live-hints"),
+        pictures: element("live-pictures"),
+        solve: element("live-solve"),
+        accept: element("live-accept"),
+        cancel: element("live-cancel"),
+        verdict: element("live-verdict"),
+      },
+      (session) => this.marks.hearSession(session),
+    );
     this.recording = new RecordingControl(element("record"), () => void this.poll.now());
     this.pictures = new Pictures(element("pictures"), element("pinned"), {
       onPick: (id) => this.theatre?.viewFrom(id),
       onPinned: (ids) => remember("pinned", ids),
     });
-    this.layers = new LayerSwitch(element("tools"), (layer, on) => this.theatre?.setLayer(layer, on));
+    this.layers = new LayerSwitch(element("tools"), (layer, on) => {
+      this.theatre?.setLayer(layer, on);
+      if (layer === "coverage" || layer === "residuals") this.marks.want(layer, on);
+    });
     this.panels = new PanelSwitch(
       element("panels"),
       element("main"),
@@ -94,6 +116,7 @@ class Viewer {
       (open) => {
         this.timeline.setVisible(open.has("timeline"));
         this.calibration.setVisible(open.has("calibration"));
+        this.live.setVisible(open.has("calibration"));
       },
     );
     this.poll = new ServicePoll({

@@ -9,6 +9,8 @@ export const SHORTCUTS = [
   { keys: ["u"], shown: "U", does: "layer:ellipsoids", words: "uncertainty" },
   { keys: ["t"], shown: "T", does: "layer:trails", words: "trails" },
   { keys: ["c"], shown: "C", does: "layer:cameras", words: "cameras in 3D" },
+  { keys: ["v"], shown: "V", does: "layer:coverage", words: "coverage of the pictures" },
+  { keys: ["e"], shown: "E", does: "layer:residuals", words: "residuals in the pictures" },
   { keys: ["g"], shown: "G", does: "layer:ground", words: "ground" },
   { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: "1 \u2013 9", does: "camera:", words: "see from that camera" },
   { keys: ["0", "r"], shown: "0 or R", does: "reset:", words: "reset the view" },

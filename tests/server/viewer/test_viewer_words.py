@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from calibration.files import calibration_to_dict
+from calibration.files import FILE_FORMATS, calibration_to_dict
 from capture.state import CameraStateName, DropCause
 from server.recording.status import STATES, RecordingStatus
 from tests.server.viewer.markup import page_of
@@ -268,7 +268,8 @@ def test_formats_come_from_the_services_description_where_it_lists_them(run: Run
     body = """
     const { formatOf } = await import("./js/calibration/calibration_words.js");
     const { uploadFormats } = await import("./js/offers.js");
-    return { formats: given.map(uploadFormats), guessed: ["a.TOML", "calibration.json", "x"].map(formatOf) };
+    const names = ["camera_array.TOML", "calibration.toml", "camchain.yaml", "rig.yml", "calibration.json", "x"];
+    return { formats: given.map(uploadFormats), guessed: names.map(formatOf) };
     """
     parameter = {"name": "format", "schema": {"enum": ["usthand", "kalibr"]}}
     listed = {"paths": {"/api/v1/calibration": {"put": {"parameters": [parameter]}}}}
@@ -276,7 +277,8 @@ def test_formats_come_from_the_services_description_where_it_lists_them(run: Run
     assert answer["formats"][0] == ["usthand", "kalibr"]
     assert answer["formats"][1] == answer["formats"][2]
     assert all("usthand" in formats for formats in answer["formats"])
-    assert answer["guessed"] == ["caliscope", "usthand", "usthand"]
+    assert answer["formats"][3] == list(FILE_FORMATS)
+    assert answer["guessed"] == ["caliscope", "anipose", "kalibr", "opencv", "usthand", "usthand"]
 
 
 def test_recording_is_offered_only_where_the_service_can(run: Run) -> None:

@@ -3,6 +3,7 @@
 import { ServiceError, ask, getJson, request } from "../api.js";
 import { shortId } from "../words.js";
 import { formatOf, verdictOf, versionInWords } from "./calibration_words.js";
+import { showVerdict } from "./verdict_view.js";
 
 /** @typedef {import("./calibration_words.js").Verdict} Verdict */
 
@@ -17,6 +18,7 @@ export class CalibrationPanel {
     this.visible = false;
     this.runningId = /** @type {string | null} */ (null);
     this.busy = false;
+    this.forcible = false;
     const { form, file, format, units, use } = elements;
     file.addEventListener("change", () => {
       if (file.files.length) format.value = formatOf(file.files[0].name);
@@ -103,13 +105,21 @@ export class CalibrationPanel {
       return;
     }
     await this.#alone(async () => {
-      const query = { dry_run: dryRun ? 1 : 0, format: format.value.trim() || "usthand", ...(units.value && { units: units.value }) };
+      const query = {
+        dry_run: dryRun ? 1 : 0,
+        format: format.value.trim() || "usthand",
+        ...(units.value && { units: units.value }),
+        ...(this.forcible && !dryRun && { force: 1 }),
+      };
       // Read now: a file that was changed on the disk since it was chosen could not be sent at all.
       const body = await chosen.arrayBuffer();
       const response = await ask(PATH, query, { method: "PUT", body });
-      const verdict = verdictOf(await response.json().catch(() => ({ detail: `the service answered with error ${response.status}` })));
-      this.#showVerdict(verdict);
-      use.hidden = !(dryRun && response.ok);
+      const answer = await response.json().catch(() => ({ detail: `the service answered with error ${response.status}` }));
+      this.#showVerdict(verdictOf(answer));
+      // What only looks like a mistake may be right: the reader has read why it is doubted.
+      this.forcible = answer.forcible === true;
+      use.textContent = this.forcible ? "It is right: use it" : "Use it";
+      use.hidden = !(dryRun && (response.ok || this.forcible));
     });
   }
 
@@ -131,24 +141,14 @@ export class CalibrationPanel {
 
   /** What was judged is not what would be sent now. */
   #forget() {
+    this.forcible = false;
     this.elements.use.hidden = true;
     this.elements.verdict.replaceChildren();
   }
 
   /** @param {Verdict} verdict */
-  #showVerdict({ level, headline, lines }) {
-    const heading = Object.assign(document.createElement("p"), { className: "verdict-headline", textContent: headline });
-    heading.dataset.level = level;
-    const list = document.createElement("ul");
-    list.append(
-      ...lines.map((line) => {
-        const made = item(line.camera, "verdict-camera");
-        made.dataset.level = line.level;
-        made.append(Object.assign(document.createElement("span"), { textContent: line.words }));
-        return made;
-      }),
-    );
-    this.elements.verdict.replaceChildren(heading, ...(lines.length ? [list] : []));
+  #showVerdict(verdict) {
+    showVerdict(this.elements.verdict, verdict);
   }
 }
 

@@ -22,6 +22,7 @@ export function verdictOf(body) {
   for (const camera of body.ignored ?? []) {
     lines.push({ camera, level: "wait", words: "is in the file and not in the service; it is left out" });
   }
+  for (const words of body.suspicions ?? []) lines.push({ camera: "", level: "wait", words: String(words) });
   const large = lines.some(({ level }) => level === "wait");
   const version = body.version === null || body.version === undefined ? "" : ` as version ${body.version}`;
   const headline = body.dry_run ? `Can be used (${shortId(body.calibration_id)})` : `In use now${version}`;
@@ -39,7 +40,7 @@ function refusal(body) {
 }
 
 /** @param {string} camera @param {Change} change @returns {Line} */
-function changeLine(camera, change) {
+export function changeLine(camera, change) {
   const beyond = (/** @type {keyof Change} */ name, /** @type {Change} */ limits) => Math.abs(change[name] ?? 0) > limits[name];
   const focal = change.focal_change_percent;
   const words = [
@@ -57,7 +58,7 @@ function changeLine(camera, change) {
  * @returns {{number: number, id: string, running: boolean, words: string}}
  */
 export function versionInWords(version) {
-  const sources = /** @type {Record<string, string>} */ ({ start: "from the start", upload: "uploaded" });
+  const sources = /** @type {Record<string, string>} */ ({ start: "from the start", upload: "uploaded", board: "from a board" });
   const source = sources[version.source] ?? String(version.source);
   const created = new Date(version.created);
   const when = Number.isNaN(created.getTime())
@@ -73,5 +74,7 @@ export function versionInWords(version) {
 
 /** @param {string} fileName @returns {string} The likeliest format, by the name's ending. */
 export function formatOf(fileName) {
-  return /\.toml$/i.test(fileName) ? "caliscope" : "usthand";
+  if (/\.ya?ml$/i.test(fileName)) return /chain/i.test(fileName) ? "kalibr" : "opencv";
+  if (/\.toml$/i.test(fileName)) return /camera_array/i.test(fileName) ? "caliscope" : "anipose";
+  return "usthand";
 }

@@ -14,7 +14,8 @@ import {
   Vector3,
 } from "three";
 
-import { add, cameraPose } from "../geometry.js";
+import { cameraPose } from "../geometry.js";
+import { planeOf } from "./picture_plane.js";
 
 /** @typedef {import("../types.js").CameraInfo} CameraInfo */
 
@@ -174,11 +175,7 @@ class Frustum {
  * @param {CameraInfo} camera @param {number} depthM
  */
 function outline(camera, depthM) {
-  const calibration = /** @type {import("../types.js").CameraCalibration} */ (camera.calibration);
-  const { centre, right, down, forward } = cameraPose(calibration);
-  const [[fx, , cx], [, fy, cy]] = calibration.K;
-  const at = (/** @type {number} */ u, /** @type {number} */ v) =>
-    add(add(add(centre, forward, depthM), right, (depthM * (u - cx)) / fx), down, (depthM * (v - cy)) / fy);
+  const at = planeOf(camera, depthM);
   // Integer pixels are pixel centres, so that the picture's border lies half a pixel outside them.
   const [left, top, far, bottom] = [-0.5, -0.5, camera.width - 0.5, camera.height - 0.5];
   const corners = [at(left, top), at(far, top), at(far, bottom), at(left, bottom)];
@@ -188,7 +185,7 @@ function outline(camera, depthM) {
     at(middle, top - 0.18 * camera.height),
     at(middle + 0.3 * camera.width, top),
   ];
-  return { apex: centre, corners, roof };
+  return { apex: cameraPose(/** @type {any} */ (camera.calibration)).centre, corners, roof };
 }
 
 /** @param {number[][]} points */

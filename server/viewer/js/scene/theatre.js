@@ -7,6 +7,7 @@ import { cssColour } from "../theme.js";
 import { framingPosition } from "./framing.js";
 import { Ground } from "./ground.js";
 import { HandsView } from "./hands_view.js";
+import { RigMarks } from "./rig_marks.js";
 import { RigView } from "./rig_view.js";
 import { Stage } from "./stage.js";
 import { ORBIT_FOV_DEG, Viewpoint } from "./viewpoint.js";
@@ -34,8 +35,9 @@ export class Theatre {
     this.stage = new Stage(canvas, frame);
     this.hands = new HandsView();
     this.rig = new RigView(this.stage, labels, (id) => this.viewFrom(id));
+    this.marks = new RigMarks(this.stage);
     this.ground = new Ground();
-    this.stage.world.add(this.hands.object, this.rig.object);
+    this.stage.world.add(this.hands.object, this.rig.object, this.marks.object);
     this.stage.scene.add(this.ground.lines);
     /** @type {CameraInfo[]} */
     this.cameras = [];
@@ -63,6 +65,7 @@ export class Theatre {
   readColours() {
     this.ground.setColour(cssColour("--grid"));
     this.rig.setColours({ line: cssColour("--frustum"), idle: cssColour("--frustum-idle") });
+    this.marks.setColours({ covered: cssColour("--ok"), small: cssColour("--accent"), large: cssColour("--bad") });
     this.stage.requestRender();
   }
 
@@ -75,7 +78,9 @@ export class Theatre {
       this.lookPointWorld = lookPoint(calibrations);
       this.rigDistanceM = meanDistance(calibrations, this.lookPointWorld);
     }
-    this.rig.setCameras(this.cameras, Math.min(0.14, Math.max(0.03, 0.13 * this.rigDistanceM)));
+    const depthM = Math.min(0.14, Math.max(0.03, 0.13 * this.rigDistanceM));
+    this.rig.setCameras(this.cameras, depthM);
+    this.marks.setCameras(this.cameras, depthM);
     const focus = this.stage.toScene(this.lookPointWorld);
     this.ground.place(focus, focus.y - Math.min(0.35, Math.max(0.12, 0.28 * this.rigDistanceM)));
     this.readColours();
@@ -121,6 +126,7 @@ export class Theatre {
   /** @param {string} layer @param {boolean} visible */
   setLayer(layer, visible) {
     if (layer === "cameras") this.rig.setVisible(visible);
+    else if (layer === "coverage" || layer === "residuals") this.marks.setLayer(layer, visible);
     else if (layer === "ground") this.ground.lines.visible = visible;
     else this.hands.setLayers({ [layer]: visible });
     this.stage.requestRender();
