@@ -78,7 +78,11 @@ def ring_rig(count: int, lens: str = "brown-conrady-5", radius_m: float = 1.0, f
         T = np.eye(4)
         T[:3, :3], T[:3, 3] = R, -R @ center
         focal = focal_px * (1 + 0.03 * rng.normal())
-        K = [[focal, 0, 640 + 8 * rng.normal()], [0, focal * (1 + 5e-4 * rng.normal()), 400 + 8 * rng.normal()], [0, 0, 1]]
+        K = [
+            [focal, 0, 640 + 8 * rng.normal()],
+            [0, focal * (1 + 5e-4 * rng.normal()), 400 + 8 * rng.normal()],
+            [0, 0, 1],
+        ]
         cameras.append(Camera(f"cam{number}", 1280, 800, np.array(K), np.array(distortion), T, model))  # type: ignore[arg-type]
     return cameras
 
@@ -90,7 +94,7 @@ def film(
     noise_px: float = 0.3,
     outliers: float = 0.0,
     outlier_px: float = 60.0,
-    reach_m: float = 0.3,
+    reach_m: float = 0.45,
     seed: int = 0,
 ) -> Filmed:
     """Carry the board through the midst of a rig.
@@ -117,7 +121,7 @@ def film(
         x = np.cross([0.0, 1.0, 0.0], z)
         x /= np.linalg.norm(x)
         facing = Rotation.from_matrix(np.column_stack([x, np.cross(z, x), z]))
-        turn = Rotation.from_rotvec(rng.normal(0, 0.45, 3)) * facing * Rotation.from_euler("z", rng.uniform(-3, 3))
+        turn = Rotation.from_rotvec(rng.normal(0, 0.6, 3)) * facing * Rotation.from_euler("z", rng.uniform(-3, 3))
         T = np.eye(4)
         T[:3, :3] = turn.as_matrix()
         T[:3, 3] = place - T[:3, :3] @ centre
