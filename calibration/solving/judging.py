@@ -27,6 +27,9 @@ USABLE_MM: Final = 3.0
 
 COVERAGE_GRID: Final = (8, 6)
 _COVERED: Final = 0.4
+_LONE_PX: Final = 2.0
+_LONE_MEDIANS: Final = 6.0
+_FEWEST_TO_LAY: Final = 6
 _SURE_PX: Final = 2.0
 _PUNCTUAL_S: Final = 0.01
 _PLACE_NAMES: Final = ("turn x", "turn y", "turn z", "x", "y", "z")
@@ -41,11 +44,15 @@ class HeldOut:
         views: The sights.
         neighbours_mm: Distances between neighbouring corners, triangulated from all views of an instant, less the
             board's own; millimetres.
+        off_board_mm: Distances of triangulated corners from the board that fits those of their instant best.
+        outliers: How many corners were left out, each far off in a sight that is not.
     """
 
     residuals_px: tuple[NDArray[np.float64], ...]
     views: tuple[BoardView, ...]
     neighbours_mm: NDArray[np.float64]
+    off_board_mm: NDArray[np.float64]
+    outliers: int
 
     @property
     def rms_px(self) -> float:
@@ -56,6 +63,11 @@ class HeldOut:
         """Rms over one camera's corners; NaN without any."""
         own = [r for r, v in zip(self.residuals_px, self.views, strict=True) if v.camera_id == camera_id]
         return rms_px(own)
+
+    @property
+    def rms_off_board_mm(self) -> float:
+        """Rms over triangulated corners; NaN without any."""
+        return float(np.sqrt(np.mean(self.off_board_mm**2))) if self.off_board_mm.size else float("nan")
 
     @property
     def median_neighbour_mm(self) -> float:
@@ -119,34 +131,70 @@ def hold_out(
         count[view.instant] += 1
     used = tuple(v for v in views if count[v.instant] >= min(2, len(cameras)))
     if not used:
-        return HeldOut((), (), np.empty(0))
+        return HeldOut((), (), np.empty(0), np.empty(0), 0)
     start = Bundle(tuple(cameras), board_poses(cameras, used, points_board))
     beliefs = {camera.id: held_belief(camera) for camera in cameras}
+    robust = adjust(start, used, points_board, beliefs, places_free=False)
+    used, outliers = _without_lone_outliers(used, robust.residuals_px)
     # Not robust: a sight that the calibration does not explain counts in full.
-    residuals = adjust(start, used, points_board, beliefs, places_free=False, robust_px=1e6).residuals_px
-    return HeldOut(residuals, used, _neighbours_mm(cameras, used, points_board, edges))
+    residuals = adjust(robust.bundle, used, points_board, beliefs, places_free=False, robust_px=1e6).residuals_px
+    points = _triangulated(cameras, used)
+    return HeldOut(
+        residuals,
+        used,
+        _neighbours_mm(points, points_board, edges),
+        _off_board_mm(points, points_board),
+        outliers,
+    )
+
+
+def _without_lone_outliers(
+    views: Sequence[BoardView], residuals_px: Sequence[NDArray[np.float64]]
+) -> tuple[tuple[BoardView, ...], int]:
+    """Leave out corners that lie far off where the rest of their own sight does not: detection's error, not a lens's.
+
+    A sight that is off as a whole keeps all its corners.
+    """
+    kept, dropped = [], 0
+    for view, residual in zip(views, residuals_px, strict=True):
+        lengths = np.linalg.norm(residual, axis=1)
+        near = lengths <= max(_LONE_PX, _LONE_MEDIANS * float(np.median(lengths)))
+        dropped += int((~near).sum())
+        kept.append(BoardView(view.camera_id, view.instant, view.corner_ids[near], view.corners_px[near]))
+    return tuple(kept), dropped
+
+
+Corner = tuple[int, int]
+
+
+def _triangulated(cameras: Sequence[Camera], views: Sequence[BoardView]) -> dict[Corner, NDArray[np.float64]]:
+    """Return corners `(3,)` in the world by instant and number: those that two cameras or more saw."""
+    by_id = {camera.id: camera for camera in cameras}
+    rows: dict[Corner, list[NDArray[np.float64]]] = defaultdict(list)
+    for view in views:
+        camera = by_id[view.camera_id]
+        T = camera.T_camera_world
+        rays = camera.unproject(view.corners_px)
+        # Rows in pixels, so that cameras of all focal lengths weigh alike.
+        own = camera.K[0, 0] * (rays[:, :, None] * T[2] - T[:2])
+        for corner, pair in zip(view.corner_ids.tolist(), own, strict=True):
+            rows[view.instant, corner].append(pair)
+    by_count: dict[int, list[Corner]] = defaultdict(list)
+    for key, pairs in rows.items():
+        if len(pairs) >= 2 and np.isfinite(pairs).all():
+            by_count[len(pairs)].append(key)
+    points: dict[Corner, NDArray[np.float64]] = {}
+    for keys in by_count.values():
+        A = np.array([np.vstack(rows[key]) for key in keys])
+        turned_over = A[:, :, :3].transpose(0, 2, 1)
+        solved = -np.linalg.solve(turned_over @ A[:, :, :3], turned_over @ A[:, :, 3:])[:, :, 0]
+        points.update(zip(keys, solved, strict=True))
+    return points
 
 
 def _neighbours_mm(
-    cameras: Sequence[Camera],
-    views: Sequence[BoardView],
-    points_board: NDArray[np.float64],
-    edges: NDArray[np.int64],
+    points: Mapping[Corner, NDArray[np.float64]], points_board: NDArray[np.float64], edges: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    by_id = {camera.id: camera for camera in cameras}
-    rows: dict[tuple[int, int], list[NDArray[np.float64]]] = defaultdict(list)
-    for view in views:
-        camera = by_id[view.camera_id]
-        rays = camera.unproject(view.corners_px)
-        T = camera.T_camera_world
-        for corner, (x, y) in zip(view.corner_ids.tolist(), rays, strict=True):
-            # Rows in pixels, so that cameras of all focal lengths weigh alike.
-            rows[view.instant, corner].append(camera.K[0, 0] * np.array([x * T[2] - T[0], y * T[2] - T[1]]))
-    points: dict[tuple[int, int], NDArray[np.float64]] = {}
-    for key, pairs in rows.items():
-        A = np.vstack(pairs)
-        if len(pairs) >= 2 and np.isfinite(A).all():
-            points[key] = np.asarray(np.linalg.lstsq(A[:, :3], -A[:, 3], rcond=None)[0], dtype=np.float64)
     true_m = np.linalg.norm(points_board[edges[:, 0]] - points_board[edges[:, 1]], axis=1)
     away = [
         np.linalg.norm(points[instant, one] - points[instant, other]) - length
@@ -155,6 +203,26 @@ def _neighbours_mm(
         if (instant, one) in points and (instant, other) in points
     ]
     return 1000.0 * np.array(away, dtype=np.float64)
+
+
+def _off_board_mm(
+    points: Mapping[Corner, NDArray[np.float64]], points_board: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far triangulated corners lie from the board, laid among those of its instant as well as it fits."""
+    by_instant: dict[int, list[int]] = defaultdict(list)
+    for instant, corner in points:
+        by_instant[instant].append(corner)
+    away = [np.empty(0)]
+    for instant, corners in by_instant.items():
+        if len(corners) < _FEWEST_TO_LAY:
+            continue
+        found = np.array([points[instant, corner] for corner in corners])
+        board = points_board[corners]
+        found, board = found - found.mean(axis=0), board - board.mean(axis=0)
+        U, _, Vt = np.linalg.svd(board.T @ found)
+        turn = U @ np.diag([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))]) @ Vt
+        away.append(np.linalg.norm(found - board @ turn, axis=1))
+    return 1000.0 * np.concatenate(away)
 
 
 def coverage(camera: Camera, views: Sequence[BoardView]) -> NDArray[np.int64]:
@@ -237,6 +305,11 @@ def judge(
         grave.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board and correct its spec")
     elif np.isfinite(mm) and mm > GOOD_MM:
         reasons.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board again")
+    if held_out.rms_off_board_mm > GOOD_MM:
+        reasons.append(
+            f"triangulated corners lie {held_out.rms_off_board_mm:.2f} mm off the board (rms), more than {GOOD_MM:g}: "
+            "hold the board still for a moment in each place, and check that it is flat"
+        )
     for camera_id, late in late_s.items():
         if abs(late) > _PUNCTUAL_S:
             reasons.append(

@@ -13,7 +13,8 @@ from calibration.camera import Camera
 from calibration.errors import CalibrationError
 from calibration.lens import CameraModel
 from calibration.observations import BoardView
-from calibration.solving.bundle import Adjusted, Bundle, LensBelief, adjust
+from calibration.solving.bundle import Adjusted, Bundle, adjust
+from calibration.solving.numbers import LensBelief
 from calibration.solving.places import board_poses
 from calibration.solving.projection import lens_of
 

@@ -16,6 +16,11 @@ from calibration.errors import CalibrationError
 from calibration.observations import BoardView
 
 _FEW_SHARED = 3
+_ROBUST_ROUNDS = 3
+_OUTLIER_MEDIANS = 4.0
+_ALWAYS_NEAR = 2e-3
+_MOST_COMPARED = 60
+_PLAIN = np.eye(3)
 
 
 def pose_from_sight(camera: Camera, view: BoardView, points_board: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -24,8 +29,24 @@ def pose_from_sight(camera: Camera, view: BoardView, points_board: NDArray[np.fl
     seen = np.isfinite(rays).all(axis=1)
     if seen.sum() < 4:
         return None
-    points = points_board[view.corner_ids][seen]
-    there, turn, shift = cv2.solvePnP(points, rays[seen], np.eye(3), None)
+    points, rays = points_board[view.corner_ids][seen], rays[seen]
+    T = _pose(points, rays)
+    for _ in range(_ROBUST_ROUNDS):
+        if T is None:
+            return None
+        moved = points @ T[:3, :3].T + T[:3, 3]
+        away = np.linalg.norm(moved[:, :2] / moved[:, 2:] - rays, axis=1)
+        near = away <= max(_OUTLIER_MEDIANS * float(np.median(away)), _ALWAYS_NEAR)
+        if near.all() or near.sum() < max(4, len(near) / 2):
+            return T
+        # A corner that was taken for another pulls on all others: the pose is found again without it.
+        points, rays = points[near], rays[near]
+        T = _pose(points, rays)
+    return T
+
+
+def _pose(points: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    there, turn, shift = cv2.solvePnP(points, rays, _PLAIN, None)
     if not there or shift[2, 0] <= 0:
         return None
     T = np.eye(4)
@@ -105,7 +126,8 @@ def _pairs(
 
 def _middle(transforms: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the one among rigid transforms that is nearest to all others: outliers do not move it."""
-    stack = np.array(transforms)
+    # More than some dozens say no more about which is the middle one.
+    stack = np.array(transforms[:: max(1, len(transforms) // _MOST_COMPARED)])
     turns = Rotation.from_matrix(stack[:, :3, :3])
     scale = max(float(np.median(np.linalg.norm(stack[:, :3, 3], axis=1))), 1e-6)
     away = [
@@ -125,7 +147,8 @@ def _unreached(
     placed: Mapping[str, object],
     pairs: Mapping[tuple[str, str], list[NDArray[np.float64]]],
 ) -> dict[str, list[str]]:
-    reasons = {}
+    """Say of each camera that was not reached what it shares, and of the rig into which groups it falls."""
+    reasons: dict[str, list[str]] = {}
     for camera in cameras:
         if camera.id in placed:
             continue
@@ -136,4 +159,24 @@ def _unreached(
             f"it shares too few instants of the board with the other cameras ({said}; {_FEW_SHARED} at least): hold "
             "the board where this camera and another one see it at once"
         ]
+    groups = _groups([camera.id for camera in cameras], pairs)
+    said = "; ".join(" and ".join(group) for group in groups)
+    reasons[""] = [
+        f"the cameras fall into {len(groups)} groups that never saw the board together: {said}. Hold it where cameras "
+        "of two groups see it at once"
+    ]
     return reasons
+
+
+def _groups(ids: Sequence[str], pairs: Mapping[tuple[str, str], list[NDArray[np.float64]]]) -> list[list[str]]:
+    groups: list[list[str]] = []
+    left = list(ids)
+    while left:
+        group = [left.pop(0)]
+        # Grows while it is walked through: each member brings those that it shares enough with.
+        for one in group:
+            near = [other for other in left if len(pairs.get((one, other), ())) >= _FEW_SHARED]
+            group += near
+            left = [other for other in left if other not in near]
+        groups.append(group)
+    return groups

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from calibration.camera import Camera
 from calibration.errors import CalibrationError
 from calibration.observations import BoardView
-from calibration.solving.bundle import Adjusted, Bundle, LensBelief, adjust
+from calibration.solving.bundle import Adjusted, Bundle, adjust
 from calibration.solving.judging import HeldOut, Judgement, hold_out, judge, weakest_numbers
 from calibration.solving.lenses import Lens, LensChoice, belief_of, held_belief, rms_px, solve_lens
+from calibration.solving.numbers import LensBelief
 from calibration.solving.places import board_poses, chain_cameras
 from calibration.solving.timing import MAX_ROUNDS, MovingView, Timing, refine_timing, settled
 
@@ -154,7 +155,10 @@ def solve_rig(sights: Sights, wishes: Wishes, lenses: Sequence[Camera] | None = 
     rest = _taken([view for view in usable if view.instant in held], timing)
     judged_by = hold_out(judged.bundle.cameras, rest, points, sights.edges)
     wishes.advance("with the held-out sights")
+    cleaned = {(view.camera_id, view.instant): view for view in judged_by.views}
+    rest = [cleaned.get((view.camera_id, view.instant), view) for view in rest]
     everything, more = without_outliers(rest, judged_by_residuals(judged_by, rest))
+    more += judged_by.outliers
     final = judged
     if held:
         final = _readjust(judged, [*kept, *everything], usable, points, timing, beliefs)
