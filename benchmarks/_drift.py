@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._footage import frame_sets, load
+from benchmarks._footage import load
 from calibration import Camera, Rig
 from calibration.drift import DriftMonitor, Sighting, Verdict
 from calibration.drift.background import Landmarks, find_landmarks
 from capture.frames import Frame, FrameSet
 from engine.factory import open_engine
+from server.commands.sources import footage
 
 How = Literal["pictures", "calibration"]
 
@@ -120,7 +121,7 @@ def episode(path: Path, bump: Bump | None, limit: int | None = None) -> Iterator
     engine = open_engine()
     first_ns: int | None = None
     try:
-        for number, frame_set in enumerate(frame_sets(config, rig, limit)):
+        for number, frame_set in enumerate(footage(config, rig, limit)):
             after = bump is not None and number >= bump.from_set
             if after and warp is not None and bump is not None:
                 frames = tuple(
