@@ -21,7 +21,8 @@ from server.commands.sources import footage
 
 How = Literal["pictures", "calibration"]
 
-LOOK_S: Final = 1.5
+LOOK_S: Final = 3.0
+LOOK_AGAIN_S: Final = 0.5
 JUDGE_S: Final = 0.5
 _MAP_STEP_PX: Final = 8
 
@@ -218,7 +219,8 @@ def watch(steps: Iterator[Step], *, masking: bool = False) -> Watched:
         for view, frame in enumerate(step.frame_set.frames):
             if frame is not None and step.time_s >= next_look[view]:
                 next_look[view] += LOOK_S
-                monitor.look(view, frame.image_bgr)
+                if monitor.look(view, frame.image_bgr):
+                    next_look[view] = step.time_s + LOOK_AGAIN_S
                 corners = find_landmarks(frame.image_bgr)
                 pictures.setdefault(frame.camera_id, []).append((step.number, step.time_s, corners))
         if step.time_s - judged_s >= JUDGE_S:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from calibration.camera import Camera
 
-_WIDTH_PX: Final = 480
-_MOST_CORNERS: Final = 300
+_WIDTH_PX: Final = 420
+_MOST_CORNERS: Final = 260
 _RATIO: Final = 0.8
 _LEAST_MATCHES: Final = 25
 _LEAST_AGREEING: Final = 20

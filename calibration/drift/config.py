@@ -25,6 +25,7 @@ class DriftConfig:
         confirmations: Judgements in a row that must agree.
         cleared_after: Judgements in a row without a misfit that clear a camera that goes on being used.
         picture_turn_deg: From how far a turned picture says that the camera was moved.
+        picture_doubt_deg: From how far a turned picture is worth a second look soon.
         picture_back_deg: Below it a camera counts as put back.
         picture_looks: Pictures in a row that must agree.
         late_ms: From how late a camera is reported as out of step.
@@ -35,7 +36,7 @@ class DriftConfig:
     least_moments: int = 4
     least_usual: int = 4
     usual_moments: int = 60
-    sample_s: float = 0.18
+    sample_s: float = 0.24
     least_shift: float = 0.03
     shift_in_noise: float = 0.7
     coherence: float = 0.8
@@ -45,6 +46,7 @@ class DriftConfig:
     confirmations: int = 3
     cleared_after: int = 10
     picture_turn_deg: float = 0.5
+    picture_doubt_deg: float = 0.25
     picture_back_deg: float = 0.15
     picture_looks: int = 2
     late_ms: float = 25.0

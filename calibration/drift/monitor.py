@@ -57,9 +57,14 @@ class DriftMonitor:
             self._memory.see(sighting)
         self._memory.forget_hands({sighting.hand_id for sighting in sightings})
 
-    def look(self, view: int, image_bgr: NDArray[np.uint8]) -> None:
-        """Take in the newest picture of a camera; once a second is enough."""
+    def look(self, view: int, image_bgr: NDArray[np.uint8]) -> bool:
+        """Take in the newest picture of a camera; every few seconds is enough.
+
+        Returns:
+            Whether it says something new, so that another one should follow soon.
+        """
         self._pictures.look(view, image_bgr)
+        return self._pictures.in_doubt(view)
 
     def calibrated(self, rig: Rig) -> None:
         """Judge another calibration of the same cameras from now on: every verdict but trust is open again."""

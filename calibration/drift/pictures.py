@@ -48,6 +48,14 @@ class ReferencePictures:
         """Whether the last pictures all say that the camera is where it was."""
         return self._all(view, lambda motion: motion.turned_deg <= self._config.picture_back_deg)
 
+    def in_doubt(self, view: int) -> bool:
+        """Whether the newest picture says something new, so that another should follow soon."""
+        motion = self.motion(view)
+        if motion is None:
+            return False
+        settled = self.moved(view) or self.at_rest(view)
+        return motion.turned_deg >= self._config.picture_doubt_deg and not settled
+
     def restart(self, rig: Rig) -> None:
         """Take new references: the calibration is another one."""
         self._rig = rig

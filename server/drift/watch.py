@@ -23,7 +23,8 @@ from server.solved import Solved
 _log = logging.getLogger("usthand.drift")
 
 _JUDGE_S: Final = 0.5
-_LOOK_S: Final = 1.5
+_LOOK_S: Final = 3.0
+_LOOK_AGAIN_S: Final = 0.5
 _IDLE_S: Final = 0.1
 _MOST_WAITING: Final = 256
 
@@ -59,7 +60,8 @@ class DriftWatch:
         self._unsubscribe: Callable[[], None] | None = None
         self._busy_s = 0.0
         self._judged_s = self._looked_s = time.monotonic()
-        self._next_view = 0
+        self._view = 0
+        self._again = False
 
     @property
     def status(self) -> DriftStatus:
@@ -135,7 +137,7 @@ class DriftWatch:
         """Take in what waits, look at a picture if it is time, and judge if it is time."""
         with self._lock:
             self._take_in()
-        if now_s - self._looked_s >= _LOOK_S / len(self._rig):
+        if now_s - self._looked_s >= (_LOOK_AGAIN_S if self._again else _LOOK_S / len(self._rig)):
             self._looked_s = now_s
             self._look()
         if now_s - self._judged_s >= _JUDGE_S:
@@ -160,14 +162,16 @@ class DriftWatch:
         self._publish()
 
     def _look(self) -> None:
-        """Look at the next camera's newest picture."""
-        self._next_view = view = (self._next_view + 1) % len(self._rig)
+        """Look at the newest picture of the next camera, or once more of one that is in doubt."""
+        if not self._again:
+            self._view = (self._view + 1) % len(self._rig)
+        self._again = False
         with self._pipeline.borrow() as solved:
-            image = None if solved is None or solved.rig is not self._rig else _picture(solved, view)
+            image = None if solved is None or solved.rig is not self._rig else _picture(solved, self._view)
         # From here on the frame set's memory is free again: the picture is a copy.
         if image is not None:
             with self._lock:
-                self._monitor.look(view, image)
+                self._again = self._monitor.look(self._view, image)
 
     def _publish(self) -> None:
         verdicts = self._monitor.verdicts
