@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 import torch
+from torch import nn
 
 from engine.code_version import code_version
 from engine.hand_model.model import HandModel
@@ -202,7 +203,9 @@ class Comparison:
         if _trainable(method):
             feed = self._levels(self._data.train)
             # Convolutions of a CPU are faster with channels last; nothing else changes.
-            method.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for part in method.module.modules():
+                if isinstance(part, nn.Conv2d):
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             config = FitConfig(
                 epochs=self._budget.epochs,
                 batch_size=self._budget.batch_size,
