@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._leave_one_out import Keypoints
 from calibration import Rig
 from capture.rig_config import FileSource, RigConfig
+from training.leave_one_out import Keypoints
 
 _WORKER = Path(__file__).with_name("_mediapipe_worker.py")
 _TIMEOUT_S = 1800

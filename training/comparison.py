@@ -199,7 +199,7 @@ class Comparison:
             torch.manual_seed(seed)
             method = contender.make()
         training_s = 0.0
-        state = self._folder / _STATES / f"{_slug(contender.name)}-{seed}.pt"
+        state = self._folder / _STATES / self._path(contender.name, seed).with_suffix(".pt").name
         if _trainable(method):
             feed = self._levels(self._data.train)
             # Convolutions of a CPU are faster with channels last; nothing else changes.
