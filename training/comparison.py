@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 import torch
+from torch import nn
 
 from engine.code_version import code_version
 from engine.hand_model.model import HandModel
@@ -198,11 +199,13 @@ class Comparison:
             torch.manual_seed(seed)
             method = contender.make()
         training_s = 0.0
-        state = self._folder / _STATES / f"{_slug(contender.name)}-{seed}.pt"
+        state = self._folder / _STATES / self._path(contender.name, seed).with_suffix(".pt").name
         if _trainable(method):
             feed = self._levels(self._data.train)
             # Convolutions of a CPU are faster with channels last; nothing else changes.
-            method.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for part in method.module.modules():
+                if isinstance(part, nn.Conv2d):
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             config = FitConfig(
                 epochs=self._budget.epochs,
                 batch_size=self._budget.batch_size,

@@ -1,10 +1,13 @@
 """The monocular detector: MediaPipe's landmark network's own 3D joints, from the view that is surest.
 
-Its joints are x, y and depth at one unknown scale. The scale is that of a hand of average bones, and the hand is placed
+Its joints are x, y and depth at one unknown scale, depth two fifths of the others' (MediaPipe divides it by 0.4). The
+scale is that of a hand of average bones, and the hand is placed
 where its joints meet their rays. Nothing is trained.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,8 @@ from engine.network.trunk_joints import read_landmarks
 from training.baselines.placement import best_translation, camera_rotations
 from training.methods import Answer
 from training.samples import Batch
+
+_DEPTH_SHARE: Final = 0.4
 
 
 class Monocular:
@@ -65,7 +70,7 @@ class Monocular:
         best = sure.argmax(dim=1)
         flat = best + shape[2] * frames
         points, projections = sight.joints[flat], batch.projections.flatten(0, 1)[frames, best]
-        lifted = torch.cat([points, sight.depths[flat][..., None]], dim=-1)
+        lifted = torch.cat([points, sight.depths[flat][..., None] / _DEPTH_SHARE], dim=-1)
         lifted = lifted * (self._bones_m.to(lifted) / _bone_lengths(lifted).sum(dim=-1))[:, None, None]
         turned = lifted @ camera_rotations(projections)
         place = best_translation(projections[:, None], points[:, None], torch.ones_like(points[:, None, :, 0]), turned)
