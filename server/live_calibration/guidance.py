@@ -90,18 +90,16 @@ def _first_sights(camera_id: str, view: CameraView) -> list[Hint]:
 
 
 def _uncovered(cameras: Mapping[str, CameraView]) -> list[tuple[float, Hint]]:
-    return [
-        (
-            view.covered,
-            Hint(
-                f"hold the board {_emptiest(view.coverage)} of {camera_id}'s picture: {int(100 * view.covered)} % of it "
-                f"is covered, {100 * ENOUGH_COVERED:.0f} % are wanted",
-                (camera_id,),
-            ),
-        )
-        for camera_id, view in cameras.items()
-        if view.covered < ENOUGH_COVERED
-    ]
+    hints = []
+    for camera_id, view in cameras.items():
+        if view.covered < ENOUGH_COVERED:
+            # Rounded down: what is wanted is not reached yet.
+            text = (
+                f"hold the board {_emptiest(view.coverage)} of {camera_id}'s picture: {int(100 * view.covered)} % of "
+                f"it is covered, {100 * ENOUGH_COVERED:.0f} % are wanted"
+            )
+            hints.append((view.covered, Hint(text, (camera_id,))))
+    return hints
 
 
 def _emptiest(coverage: NDArray[np.int64]) -> str:
