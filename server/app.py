@@ -64,7 +64,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
-        unsubscribe = [pipeline.subscribe(broadcaster.publish), pipeline.subscribe(latency.observe)]
+        unsubscribe = [pipeline.subscribe(broadcaster.publish, end=True), pipeline.subscribe(latency.observe)]
         try:
             async with running_senders(senders, broadcaster):
                 yield

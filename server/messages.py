@@ -20,7 +20,7 @@ from server.solved import Solved
 
 PROTOCOL_VERSION: Final = 1
 
-SCHEMA_ID: Final = "usthand.stream/1.1"
+SCHEMA_ID: Final = "usthand.stream/1.2"
 """Names the schema of the messages; the number after the point rises with what is added to them."""
 
 FIELDS: Final = ("joints", "mano", "vertices", "covariance", "stats")
@@ -67,6 +67,10 @@ def hands_message(
         The message, arrays as numpy arrays.
     """
     frame_set = solved.frame_set
+    # Nothing was exposed for the end, which has an instant all the same: that from which there are no hands.
+    exposure_ns, received_ns = (
+        (solved.solved_ns, solved.solved_ns) if solved.ended else (frame_set.timestamp_ns, frame_set.received_ns)
+    )
     hands = []
     for hand in solved.hands:
         said = _hand_map(hand, solved.rig, fields, dialect, vertices_world)
@@ -77,14 +81,15 @@ def hands_message(
         "type": "hands",
         "v": PROTOCOL_VERSION,
         "seq": solved.sequence,
+        "state": "ended" if solved.ended else "running",
         "frame_set": {
             "id": frame_set.id,
-            "skew_ms": round(frame_set.skew_ms, 3),
-            "views": list(frame_set.view_ids),
+            "skew_ms": 0.0 if solved.ended else round(frame_set.skew_ms, 3),
+            "views": [] if solved.ended else list(frame_set.view_ids),
         },
         "stamps_ns": {
-            "exposure": frame_set.timestamp_ns,
-            "received": frame_set.received_ns,
+            "exposure": exposure_ns,
+            "received": received_ns,
             "solved": solved.solved_ns,
             "sent": sent_ns,
         },

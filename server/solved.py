@@ -22,6 +22,8 @@ class Solved:
         hands: The hands in this set; empty when there is none.
         solved_ns: When the answer was there, monotonic clock.
         sequence: Counts up by one for each answer.
+        ended: Whether this is no answer but the word that none will follow: the last frame set without its hands,
+            `solved_ns` being when the end was noticed.
     """
 
     frame_set: FrameSet
@@ -29,6 +31,7 @@ class Solved:
     hands: tuple[HandPose, ...]
     solved_ns: int
     sequence: int
+    ended: bool = False
 
 
 class _Lease:
