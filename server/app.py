@@ -76,8 +76,11 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         broadcaster.open(asyncio.get_running_loop())
         watch.start()
-        listeners = (broadcaster.publish, latency.observe, hand_coverage.observe)
-        unsubscribe = [pipeline.subscribe(listener) for listener in listeners]
+        unsubscribe = [
+            pipeline.subscribe(broadcaster.publish, end=True),
+            pipeline.subscribe(latency.observe),
+            pipeline.subscribe(hand_coverage.observe),
+        ]
         try:
             async with running_senders(senders, broadcaster):
                 yield

@@ -82,6 +82,7 @@ class Broadcaster:
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._parting: Outgoing | None = None
         self._newest: tuple[Solved, Mapping[int, TrackMotion]] | None = None
         self._history = MotionHistory()
         self.messages_sent = 0
@@ -121,9 +122,11 @@ class Broadcaster:
     def _fan_out(self) -> None:
         with self._lock:
             newest, self._newest = self._newest, None
-        if newest is None or not self._clients:
+        if newest is None:
             return
         outgoing = Outgoing(newest[0], self._model_id, newest[1])
+        # Who comes after the end is told so at once: nothing else would ever be said.
+        self._parting = outgoing if newest[0].ended else None
         for client in self._clients:
             self.messages_dropped += client.offer(outgoing)
 
@@ -142,6 +145,8 @@ class Broadcaster:
         if len(self._clients) >= MOST_CLIENTS:
             raise TooManyClientsError(f"{MOST_CLIENTS} clients are connected already; close one and try again")
         client = Client()
+        if self._parting is not None:
+            client.offer(self._parting)
         self._clients.add(client)
         try:
             yield client

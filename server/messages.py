@@ -71,6 +71,10 @@ def hands_message(
     for name, cameras in (("masked", solved.masked), ("suspect", solved.suspect)):
         if cameras:
             views[name] = sorted(cameras)
+    # Nothing was exposed for the end, which has an instant all the same: that from which there are no hands.
+    exposure_ns, received_ns = (
+        (solved.solved_ns, solved.solved_ns) if solved.ended else (frame_set.timestamp_ns, frame_set.received_ns)
+    )
     hands = []
     for hand in solved.hands:
         said = _hand_map(hand, solved.rig, fields, dialect, vertices_world)
@@ -81,14 +85,15 @@ def hands_message(
         "type": "hands",
         "v": PROTOCOL_VERSION,
         "seq": solved.sequence,
+        "state": "ended" if solved.ended else "running",
         "frame_set": {
             "id": frame_set.id,
-            "skew_ms": round(frame_set.skew_ms, 3),
+            "skew_ms": 0.0 if solved.ended else round(frame_set.skew_ms, 3),
             **views,
         },
         "stamps_ns": {
-            "exposure": frame_set.timestamp_ns,
-            "received": frame_set.received_ns,
+            "exposure": exposure_ns,
+            "received": received_ns,
             "solved": solved.solved_ns,
             "sent": sent_ns,
         },

@@ -113,6 +113,7 @@ class Pipeline:
         self._latest: Solved | None = None
         self._window = SlidingWindow()
         self._listeners: list[Callable[[Solved], None]] = []
+        self._end_listeners: list[Callable[[Solved], None]] = []
         self._lock = threading.Lock()
         self._pending: tuple[Rig, Future[Rig]] | None = None
         self._masked: frozenset[str] = frozenset()
@@ -164,18 +165,25 @@ class Pipeline:
         """Lend the newest answer with its pixels; hold it briefly, it keeps ring memory from being reused."""
         return self._shelf.borrow()
 
-    def subscribe(self, listener: Callable[[Solved], None]) -> Callable[[], None]:
+    def subscribe(self, listener: Callable[[Solved], None], *, end: bool = False) -> Callable[[], None]:
         """Call a function with each answer, in the engine thread; it must not block.
+
+        Args:
+            listener: The function.
+            end: Whether to call it, too, with the word that no answer will follow.
 
         Returns:
             A function that ends the subscription.
         """
+        lists = (self._listeners, self._end_listeners) if end else (self._listeners,)
         with self._lock:
-            self._listeners.append(listener)
+            for listeners in lists:
+                listeners.append(listener)
 
         def unsubscribe() -> None:
             with self._lock:
-                self._listeners.remove(listener)
+                for listeners in lists:
+                    listeners.remove(listener)
 
         return unsubscribe
 
@@ -253,10 +261,27 @@ class Pipeline:
 
     def _rest(self) -> None:
         if self.session.finished:
-            self._state = FINISHED
+            if self._state != FINISHED:
+                self._state = FINISHED
+                self._say_ended()
             self._stopping.wait(_POLL_S)
         elif self._state == RUNNING and time.monotonic_ns() - self._last_set_ns > _QUIET_NS:
             self._state = WAITING
+
+    def _say_ended(self) -> None:
+        """Take the last hands back: what is over is not there any more."""
+        last = self._latest
+        if last is not None:
+            self._latest = replace(
+                last,
+                hands=(),
+                solved_ns=time.monotonic_ns(),
+                sequence=self._solved_count,
+                masked=frozenset(),
+                suspect=frozenset(),
+                ended=True,
+            )
+            self._tell(self._end_listeners, self._latest)
 
     def _apply_pending_rig(self) -> None:
         with self._lock:
@@ -287,8 +312,11 @@ class Pipeline:
         self._latest = solved
         self._shelf.put(solved)
         self._state = RUNNING
+        self._tell(self._listeners, solved)
+
+    def _tell(self, listeners: Sequence[Callable[[Solved], None]], solved: Solved) -> None:
         with self._lock:
-            listeners = tuple(self._listeners)
+            listeners = tuple(listeners)
         for listener in listeners:
             try:
                 listener(solved)

@@ -24,6 +24,8 @@ class Solved:
         sequence: Counts up by one for each answer.
         masked: Cameras that gave a frame but were left out, because their calibration does not fit.
         suspect: Cameras that were used although one of them does not fit its calibration.
+        ended: Whether this is no answer but the word that none will follow: the last frame set without its hands,
+            `solved_ns` being when the end was noticed.
     """
 
     frame_set: FrameSet
@@ -33,10 +35,13 @@ class Solved:
     sequence: int
     masked: frozenset[str] = frozenset()
     suspect: frozenset[str] = frozenset()
+    ended: bool = False
 
     @property
     def view_ids(self) -> tuple[str, ...]:
-        """Ids of the cameras that the answer was made with."""
+        """Ids of the cameras that the answer was made with; none when it is the end."""
+        if self.ended:
+            return ()
         return tuple(camera_id for camera_id in self.frame_set.view_ids if camera_id not in self.masked)
 
 

@@ -126,6 +126,10 @@ class Hands(_Message):
     type: Literal["hands"]
     v: Annotated[int, Field(ge=PROTOCOL_VERSION, le=PROTOCOL_VERSION)]
     seq: Annotated[int, Field(ge=0, description="Counts the service's answers; gaps are answers not sent.")]
+    state: Annotated[
+        Literal["running", "ended"],
+        Field(description="ended: the footage is over, there are no hands, and no message will follow."),
+    ]
     frame_set: FrameSet
     stamps_ns: Stamps
     predicted_ms: Annotated[

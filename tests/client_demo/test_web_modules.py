@@ -308,3 +308,93 @@ def test_a_viewer_who_looks_straight_down_still_gets_the_hands(run: Run) -> None
     given = {"eye": [0, 1.6, 0], "gaze": [0, -1, 0], "centre": [0, 0, 0], "seenFrom": [0, 1, 0]}
     answer = run(PLACEMENT, given)
     np.testing.assert_allclose(answer["centre"], [0, 1.45, -0.5], atol=1e-9)
+
+
+PLAYOUT = """
+const { Playout } = await import("./js/playout.js");
+const playout = new Playout(given.delay);
+const hand = ({ id = 1, side = "right", x, q = [0, 0, 0, 1] }) => ({ id, side, confidence: 1, vertices: null,
+  joints: Float32Array.from([x, 2 * x, 0, 1, 1, 1]), orientations: Float32Array.from([...q, 0, 0, 0, 1]),
+  covariance: Float32Array.from([x, 0, 0, x, 0, x, 1, 0, 0, 1, 0, 1]), reprojectionPx: new Map() });
+for (const { pose, arrived, hands } of given.messages) {
+  playout.add({ stampsNs: { exposure: 1e6 * pose }, predictedMs: given.predicted, hands: hands.map(hand) }, arrived);
+}
+return { delay: playout.delayMs, shown: given.times.map(([now, silent]) => {
+  const shown = playout.at(now, silent, given.hold);
+  const plain = ({ id, joints, orientations, covariance }) =>
+    ({ id, joints: [...joints], orientations: [...orientations], covariance: [...covariance] });
+  return shown && { pose: shown.poseMs, moving: shown.moving, hands: shown.hands.map(plain) };
+}) };
+"""
+
+
+def _played(
+    run: Run, messages: list[dict[str, Any]], times: list[list[float | None]], **options: Any
+) -> dict[str, Any]:
+    given = {"delay": None, "predicted": 0, "hold": 500, "messages": messages, "times": times, **options}
+    answer: dict[str, Any] = run(PLAYOUT, given)
+    return answer
+
+
+def _turn(angle: float) -> list[float]:
+    return [0.0, 0.0, float(np.sin(angle / 2)), float(np.cos(angle / 2))]
+
+
+def test_the_page_moves_hands_evenly_between_messages_however_these_come(run: Run) -> None:
+    """A hand at constant speed is where it was at the shown instant, and that instant goes as time does."""
+    late = np.random.default_rng(4).uniform(5, 30, 40)
+    messages = [
+        # A quaternion and its negative are the same rotation.
+        {
+            "pose": 20 * i,
+            "arrived": 20 * i + late[i],
+            "hands": [{"x": i, "q": [(-1) ** i * k for k in _turn(0.05 * i)]}],
+        }
+        for i in range(40)
+    ]
+    now = np.linspace(600, 780, 50)
+    answer = _played(run, messages, [[t, 0] for t in now], predicted=10)
+    ages = [messages[i + 1]["arrived"] - 20 * i - 10 for i in range(39)]
+    assert max(ages) - 20 <= answer["delay"] <= max(ages)
+    for t, shown in zip(now, answer["shown"], strict=True):
+        at = t - answer["delay"]
+        assert shown["pose"] == pytest.approx(at)
+        (hand,) = shown["hands"]
+        x = (at - 10) / 20
+        np.testing.assert_allclose(hand["joints"], [x, 2 * x, 0, 1, 1, 1], rtol=1e-5)
+        np.testing.assert_allclose(hand["covariance"][:6], [x, 0, 0, x, 0, x], rtol=1e-5)
+        turn = np.array(hand["orientations"][:4])
+        np.testing.assert_allclose(turn * np.sign(turn[3]), _turn(0.05 * x), atol=1e-6)
+
+
+def test_the_page_joins_only_what_belongs_together_and_shows_nothing_stale(run: Run) -> None:
+    both = [{"x": 1}, {"id": 2, "side": "left", "x": 5}]
+    messages = [
+        {"pose": 0, "arrived": 10, "hands": both},
+        {"pose": 20, "arrived": 30, "hands": [{"x": 2}]},
+        {"pose": 40, "arrived": 50, "hands": []},
+    ]
+    times = [[-1.0, 0.0], [10.0, 0.0], [25.0, 0.0], [41.0, 0.0]]
+    before, first, second, gone = _played(run, messages, times, delay=1e-9)["shown"]
+    assert before is None
+    # The left one is not in the second message: until its instant it stays where it was, then it is gone.
+    assert [(hand["id"], hand["joints"][0]) for hand in first["hands"]] == [(1, 1.5), (2, 5)]
+    assert [(hand["id"], hand["joints"][0]) for hand in second["hands"]] == [(1, 2)]
+    assert gone["hands"] == []
+    steady = [{"pose": 20 * i, "arrived": 20 * i + 10, "hands": [{"x": i}]} for i in range(4)]
+    far = [*steady, {"pose": 900, "arrived": 910, "hands": [{"x": 9}]}]
+    # Through a pause no line is drawn; and after the newest message its hands stay for so long and no longer.
+    shown = _played(run, far, [[300.0, 0], [700.0, 0], [1300.0, 0], [1401.0, 0]], delay=1e-9, hold=500)["shown"]
+    assert [[hand["joints"][0] for hand in each["hands"]] for each in shown] == [[3], [], [9], []]
+
+
+def test_without_a_clock_or_a_delay_the_page_shows_the_newest_as_it_is(run: Run) -> None:
+    messages = [{"pose": 20 * i, "arrived": None, "hands": [{"x": i}]} for i in range(3)]
+    shown = _played(run, messages, [[None, 3.0], [None, 501.0]])["shown"]
+    assert [[hand["joints"][0] for hand in each["hands"]] for each in shown] == [[2], []]
+    old = [{"pose": 20 * i, "arrived": 20 * i + 900, "hands": [{"x": i}]} for i in range(3)]
+    (shown,) = _played(run, old, [[945.0, 5.0]], delay=0)["shown"]
+    assert (shown["hands"][0]["joints"][0], shown["moving"]) == (2, False)
+    # Time that goes back is another service: nothing of the old one is left.
+    again = [*messages, {"pose": 5, "arrived": None, "hands": [{"x": 9}]}]
+    assert _played(run, again, [[None, 0.0]])["shown"][0]["hands"][0]["joints"][0] == 9

@@ -109,6 +109,7 @@ def described(message):
         "calibration_id": message.calibration_id,
         "model_id": message.model_id,
         "predicted_ms": message.predicted_ms,
+        "ended": message.ended,
         "hands": [_described_hand(hand) for hand in message.hands],
     }
 

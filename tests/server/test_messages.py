@@ -45,7 +45,7 @@ def assert_same(from_json, from_msgpack, key=""):
 def test_the_message_is_the_one_of_the_interface(solved, rig):
     message = json.loads(encode_json(build(solved, sent_ns=7)))
     assert list(message) == [
-        "type", "v", "seq", "frame_set", "stamps_ns", "predicted_ms", "calibration_id", "model_id", "hands",
+        "type", "v", "seq", "state", "frame_set", "stamps_ns", "predicted_ms", "calibration_id", "model_id", "hands",
     ]  # fmt: skip
     assert (message["type"], message["v"], message["seq"]) == ("hands", 1, 412)
     assert message["frame_set"] == {"id": 0, "skew_ms": 1.25, "views": list(rig.camera_ids)}

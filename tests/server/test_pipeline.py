@@ -82,6 +82,22 @@ def test_silence_and_the_end_are_states(pipeline, session, eventually):
     eventually(lambda: pipeline.state == FINISHED)
 
 
+def test_the_end_takes_the_hands_back_and_is_told_to_those_who_asked(pipeline, session, eventually):
+    eventually(lambda: pipeline.state == RUNNING)
+    session.pause()
+    seen, told = [], []
+    pipeline.subscribe(seen.append)
+    end = pipeline.subscribe(told.append, end=True)
+    session.left = 0
+    eventually(lambda: told)
+    assert seen == []
+    (last,) = told
+    assert (last.ended, last.hands, last.sequence) == (True, (), pipeline.solved_count)
+    assert pipeline.latest is last
+    assert pipeline.state == FINISHED
+    end()
+
+
 def test_a_calibration_is_swapped_between_two_frame_sets(pipeline, engine, rig, eventually):
     other = type(rig)(tuple(camera.with_transform(camera.T_camera_world) for camera in rig))
     moved = other.cameras[0].T_camera_world.copy()

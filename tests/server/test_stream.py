@@ -12,10 +12,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from server.broadcaster import MOST_CLIENTS
+from server.broadcaster import MOST_CLIENTS, Client
 from server.outputs import Outputs
 from server.pace import Pace
-from server.websocket_protocol import SOCKET_BUFFER_BYTES
+from server.websocket_protocol import SOCKET_BUFFER_BYTES, BoundedWebSocketProtocol
 
 
 def hello_of(stream):
@@ -72,6 +72,61 @@ def test_no_hands_is_an_empty_list(running):
         hello_of(stream)
         while next_hands(stream)["hands"]:
             pass
+
+
+def test_the_end_of_the_footage_is_said_to_all_also_to_those_who_come_later(running):
+    with connect(running.stream_url()) as early, connect(running.stream_url("max_hz=3")) as slow:
+        for stream in (early, slow):
+            hello_of(stream)
+            assert next_hands(stream)["state"] == "running"
+        running.session.left = 0
+        for stream in (early, slow):
+            message = next_hands(stream)
+            while message["state"] == "running":
+                last, message = message, next_hands(stream)
+            assert (message["state"], message["hands"]) == ("ended", [])
+            assert message["frame_set"]["views"] == []
+            assert message["seq"] == running.pipeline.solved_count
+            stamps = message["stamps_ns"]
+            assert last["stamps_ns"]["solved"] < stamps["exposure"] <= stamps["solved"] <= stamps["sent"]
+    for query in ("", "max_hz=3"):
+        with connect(running.stream_url(query)) as late:
+            hello_of(late)
+            message = next_hands(late)
+            assert (message["state"], message["hands"]) == ("ended", [])
+    latest = httpx.get(f"{running.url}/api/v1/hands/latest").json()
+    assert (latest["state"], latest["hands"]) == ("ended", [])
+
+
+def test_a_client_that_keeps_up_is_served_past_the_slot_and_any_other_server_serves_it_too(running, monkeypatch):
+    slots = []
+    take = Client.take
+    monkeypatch.setattr(Client, "take", lambda client: slots.append(client) or take(client))
+    for encoding, read in (("json", json.loads), ("msgpack", msgpack.unpackb)):
+        with connect(running.stream_url(f"format={encoding}&dialect=openxr")) as stream:
+            assert read(stream.recv(5))["type"] == "hello"
+            seen = [read(stream.recv(5))["seq"] for _ in range(20)]
+            assert seen == sorted(set(seen))
+    assert len(slots) < 5
+    # Where there is no straight way, everything goes by the slot.
+    monkeypatch.setattr(BoundedWebSocketProtocol, "write_straight", lambda *_: False)
+    with connect(running.stream_url()) as stream:
+        hello_of(stream)
+        seen = [next_hands(stream)["seq"] for _ in range(20)]
+        assert seen == sorted(set(seen))
+    assert len(slots) >= 20
+
+
+def test_an_answer_that_cannot_be_said_in_one_dialect_ends_its_clients_only(running, monkeypatch, eventually):
+    broadcaster = running.app.state.parts.broadcaster
+    with connect(running.stream_url()) as good, connect(running.stream_url("dialect=mediapipe")) as ill:
+        hello_of(good)
+        hello_of(ill)
+        monkeypatch.setattr("server.dialects.mediapipe.MediaPipeDialect.hand", lambda *_: 1 / 0)
+        assert close_of(ill)[0] == 1006 or close_of(ill)[0] == 1011
+        eventually(lambda: broadcaster.client_count == 1)
+        seen = [next_hands(good)["seq"] for _ in range(20)]
+        assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ def main() -> None:
             tips = [number for number, name in enumerate(hello.joint_names) if number not in hello.parents and number]
             index_tip = next((number for number in tips if "index" in hello.joint_names[number].lower()), tips[0])
             for count, message in enumerate(client, 1):
+                if message.ended:
+                    print("The footage is over.")
+                    break
                 age_ms = (time.monotonic_ns() - clock.to_client_ns(message.pose_time_ns)) / 1e6
                 print(f"#{message.sequence} of {age_ms:.1f} ms ago: {len(message.hands)} hands")
                 for hand in message.hands:

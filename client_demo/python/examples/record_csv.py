@@ -14,7 +14,7 @@ COLUMNS = ("exposure_ns", "sequence", "hand_id", "side", "confidence", "joint", 
 
 
 def main() -> None:
-    """Record until the end of `--messages` or Ctrl-C."""
+    """Record until the end of the footage, of `--messages`, or Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--address", default="ws://127.0.0.1:8000")
@@ -50,7 +50,7 @@ def main() -> None:
                         for name, point, turn in zip(names, hand.joints, hand.orientations_xyzw, strict=True)
                     )
                     rows += len(names)
-                if count == arguments.messages:
+                if message.ended or count == arguments.messages:
                     break
         except KeyboardInterrupt:
             pass

@@ -123,6 +123,7 @@ def _hands(message: Mapping[str, Any], columns: Mapping[str, int]) -> Hands:
         model_id=_item(message, "model_id", str, ""),
         hands=tuple(_hand(hand, columns) for hand in _item(message, "hands", list)),
         predicted_ms=_number(message, "predicted_ms", 0.0),
+        ended=_item(message, "state", str, "") == "ended",
     )
 
 

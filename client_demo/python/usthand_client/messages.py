@@ -152,6 +152,7 @@ class Hands:
         model_id: What solved it.
         hands: The hands.
         predicted_ms: How far ahead of the exposure hands were asked for; see `Hand.predicted_ms` for each.
+        ended: Whether the footage is over: there are no hands, and no message will follow.
     """
 
     sequence: int
@@ -161,6 +162,7 @@ class Hands:
     model_id: str
     hands: tuple[Hand, ...]
     predicted_ms: float = 0.0
+    ended: bool = False
 
     @property
     def pose_time_ns(self) -> int:

@@ -4,7 +4,7 @@ import { Vector3 } from "three";
 
 import { ClockOffset } from "viewer/clock.js";
 import { readHands } from "viewer/messages.js";
-import { staleAfterMs } from "viewer/notice.js";
+import { FOOTAGE_OVER, staleAfterMs } from "viewer/notice.js";
 import { Recent } from "viewer/statistics.js";
 import { HandStream } from "viewer/stream.js";
 import { cssColour } from "viewer/theme.js";
@@ -13,6 +13,7 @@ import { connectionInWords, number } from "viewer/words.js";
 import { loadHandModels } from "./hand_models.js";
 import { Headset, offeredModes, whyNone } from "./headset.js";
 import { readOptions } from "./options.js";
+import { Playout } from "./playout.js";
 import { UNMOVED, placed, placedBefore, turnedFurther } from "./placement.js";
 import { Room } from "./scene/room.js";
 import { Sign } from "./scene/sign.js";
@@ -21,8 +22,8 @@ import { takeToken } from "./token.js";
 import { whyRefused } from "./why_refused.js";
 
 /** @typedef {import("viewer/types.js").ConnectionState} ConnectionState */
-/** @typedef {import("viewer/types.js").HandsMessage} HandsMessage */
 /** @typedef {import("./headset.js").Mode} Mode */
+/** @typedef {import("./playout.js").Shown} Shown */
 /** @typedef {import("./placement.js").Vector} Vector */
 
 const WRITE_EVERY_MS = 500;
@@ -39,12 +40,12 @@ class Client {
     this.arrivals = new Recent(2000);
     this.latency = new Recent(1000);
     this.connection = /** @type {ConnectionState} */ ({ phase: "connecting" });
-    /** The newest message, until a picture is made of it. @type {HandsMessage | null} */
-    this.waiting = null;
-    /** In the picture that is being drawn. @type {HandsMessage | null} */
-    this.drawing = null;
+    this.playout = new Playout(options.delayMs);
+    /** What was shown last. @type {Shown | null} */
+    this.shown = null;
     this.heardMs = -Infinity;
     this.looked = false;
+    this.ended = false;
     this.trouble = "";
     this.placement = UNMOVED;
     this.centre = new Vector3();
@@ -54,7 +55,7 @@ class Client {
     this.sign = new Sign();
     this.room = new Room(
       element("canvas"),
-      (nowMs) => this.takeNewest(nowMs),
+      (nowMs) => this.showHands(nowMs),
       () => this.noteDrawn(),
     );
     this.room.world.add(this.hands.object);
@@ -120,8 +121,12 @@ class Client {
   hear(message, nowMs) {
     if (message.type === "hello") {
       this.hands.setSkeleton(message.joint_names, message.parents);
+      this.playout.clear();
+      this.clock.clear();
     } else if (message.type === "hands") {
-      this.waiting = readHands(message);
+      const heard = readHands(message);
+      this.playout.add(heard, this.serviceMs(nowMs));
+      this.ended = heard.ended;
       this.heardMs = nowMs;
       this.arrivals.add(nowMs, 1);
     } else if (message.type === "pong") {
@@ -129,17 +134,20 @@ class Client {
     }
   }
 
+  /** The service's clock. @param {number} nowMs The page's. @returns {number | null} Null while no ping was answered. */
+  serviceMs(nowMs) {
+    return this.clock.offsetMs === null ? null : nowMs + this.clock.offsetMs;
+  }
+
   /** @param {number} nowMs @returns {boolean} Whether there is something new to draw. */
-  takeNewest(nowMs) {
-    const message = this.waiting;
-    this.waiting = null;
-    if (message === null) {
-      const gone = this.hands.hands.length > 0 && nowMs - this.heardMs > staleAfterMs(this.arrivals.rateHz(nowMs));
-      if (gone) this.hands.show([]);
-      return gone;
-    }
-    this.drawing = message;
-    this.hands.show(message.hands);
+  showHands(nowMs) {
+    const holdMs = staleAfterMs(this.arrivals.rateHz(nowMs));
+    const [before, shown] = [this.shown, this.playout.at(this.serviceMs(nowMs), nowMs - this.heardMs, holdMs)];
+    this.shown = shown;
+    const hands = shown?.hands ?? [];
+    const same = shown?.message === before?.message && hands.length === this.hands.hands.length;
+    if (same && !shown?.moving && !before?.moving) return false;
+    this.hands.show(hands);
     const seen = this.hands.centre(this.centre);
     if (seen && !this.looked) {
       this.looked = true;
@@ -150,11 +158,10 @@ class Client {
   }
 
   noteDrawn() {
-    if (this.drawing === null) return;
+    if (this.shown === null || this.shown.hands.length === 0) return;
     const nowMs = performance.now();
-    const ageMs = this.clock.ageMs(this.drawing.stampsNs.exposure, nowMs);
-    if (ageMs !== null) this.latency.add(nowMs, ageMs);
-    this.drawing = null;
+    const serviceMs = this.serviceMs(nowMs);
+    if (serviceMs !== null) this.latency.add(nowMs, serviceMs - (this.shown.poseMs - this.shown.message.predictedMs));
   }
 
   /** @param {Mode} mode @param {boolean} overlaid Whether the page's words are seen over the room. */
@@ -212,6 +219,7 @@ class Client {
   #words(nowMs) {
     if (this.connection.phase !== "open") return connectionInWords(this.connection);
     if (this.trouble) return this.trouble;
+    if (this.ended) return FOOTAGE_OVER;
     const rate = number(this.arrivals.rateHz(nowMs), 0, "Hz");
     const latency = this.latency.median(nowMs);
     if (this.hands.hands.length === 0) return `No hand in view \u00b7 ${rate}`;

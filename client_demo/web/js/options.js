@@ -5,12 +5,14 @@ const DIALECT = "webxr";
 const FIELDS = "joints,covariance";
 const HIGHEST_MAX_HZ = 1000;
 const LONGEST_PREDICTION_MS = 100;
+const LONGEST_DELAY_MS = 500;
 
 /**
  * @typedef {object} Options
  * @property {string} stream Address of the stream.
  * @property {string} service Address of the service, for ordinary requests.
  * @property {boolean} foreign Whether the service is another than the one that serves this page.
+ * @property {number | null} delayMs How far behind hands are shown; 0 is each message as it is, null as little as will do.
  * @property {boolean} inTheWorld Whether the hands are shown where the calibration has them, and not before the viewer.
  */
 
@@ -39,7 +41,14 @@ export function readOptions(address, token) {
   const up = query.get("up");
   if (up !== null) stream.searchParams.set("up", axisOf(up));
   if (token !== null) stream.searchParams.set("token", token);
-  return { stream: stream.href, service: service.href, foreign, inTheWorld: query.get("place") === "world" };
+  const delayMs = numberOf(query, "delay_ms", LONGEST_DELAY_MS);
+  return {
+    stream: stream.href,
+    service: service.href,
+    foreign,
+    delayMs: delayMs === null ? null : Number(delayMs),
+    inTheWorld: query.get("place") === "world",
+  };
 }
 
 /**

@@ -228,6 +228,10 @@ class Viewer {
   hearHands(message, receivedMs) {
     this.lastHandsMs = receivedMs;
     this.readout.hear(message, receivedMs);
+    if (message.ended) {
+      this.forgetHands();
+      return;
+    }
     const { exposure, received, solved, sent } = message.stampsNs;
     this.bins.addMessage(receivedMs, elapsedMs(exposure, received), elapsedMs(received, solved), elapsedMs(solved, sent));
     this.theatre?.show(message, receivedMs);
@@ -357,6 +361,7 @@ class Viewer {
   writeNotice() {
     const words = noticeInWords({
       connection: this.connection,
+      ended: this.readout.latest?.ended ?? false,
       fresh: this.handsAreFresh(),
       notReady: this.notReady,
       hands: this.handCount,

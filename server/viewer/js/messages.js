@@ -32,6 +32,8 @@ export function readHands(raw) {
   const frameSet = raw.frame_set ?? {};
   return {
     seq: Number(raw.seq ?? 0),
+    ended: raw.state === "ended",
+    predictedMs: Number(raw.predicted_ms ?? 0),
     skewMs: typeof frameSet.skew_ms === "number" ? frameSet.skew_ms : null,
     views: frameSet.views ?? [],
     stampsNs: raw.stamps_ns ?? {},

@@ -5,6 +5,8 @@ import { connectionInWords } from "./words.js";
 /** Hands vanish when so many messages in a row have not come, within these limits. */
 const STALE_AFTER = { messages: 3, leastMs: 500, mostMs: 2000 };
 
+export const FOOTAGE_OVER = "The footage is over";
+
 /** @param {number} rateHz Messages a second so far. @returns {number} The age at which a message is no longer about now. */
 export function staleAfterMs(rateHz) {
   const { messages, leastMs, mostMs } = STALE_AFTER;
@@ -14,13 +16,15 @@ export function staleAfterMs(rateHz) {
 /**
  * @param {object} now
  * @param {import("./types.js").ConnectionState} now.connection
+ * @param {boolean} now.ended Whether the newest message says that the footage is over.
  * @param {boolean} now.fresh Whether the newest message is about now.
  * @param {string} now.notReady What the service says is missing.
  * @param {number} now.hands @param {number} now.viewsUsed @param {number} now.cameras
  * @returns {string} Empty where there are hands.
  */
-export function noticeInWords({ connection, fresh, notReady, hands, viewsUsed, cameras }) {
+export function noticeInWords({ connection, ended, fresh, notReady, hands, viewsUsed, cameras }) {
   if (connection.phase !== "open") return connectionInWords(connection);
+  if (ended) return FOOTAGE_OVER;
   if (!fresh) return notReady || "Connected, waiting for the first pictures";
   if (hands > 0) return "";
   // A hand takes two views: say so where the pictures, and not the hand, are missing.

@@ -38,6 +38,8 @@ export class Readout {
   /** @param {HandsMessage} message @param {number} receivedMs Page clock. */
   hear(message, receivedMs) {
     this.latest = message;
+    // Its stamps are those of no picture.
+    if (message.ended) return;
     this.arrivals.add(receivedMs, 1);
     const { exposure, solved, sent } = message.stampsNs;
     put(this.toSolved, receivedMs, elapsedMs(exposure, solved));

@@ -38,6 +38,8 @@
  *
  * @typedef {object} HandsMessage
  * @property {number} seq
+ * @property {boolean} ended Whether the footage is over: there are no hands, and no message will follow.
+ * @property {number} predictedMs The hands are those of so long after the exposure.
  * @property {number | null} skewMs
  * @property {string[]} views Cameras whose pictures were used.
  * @property {Record<string, number | bigint>} stampsNs exposure, received, solved, sent: the service's monotonic clock.

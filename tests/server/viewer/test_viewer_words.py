@@ -177,7 +177,8 @@ def test_the_connection_is_said_in_plain_words(run: Run) -> None:
 
 NOTICE = """
 const { noticeInWords, staleAfterMs } = await import("./js/notice.js");
-const well = { connection: { phase: "open" }, fresh: true, notReady: "", hands: 1, viewsUsed: 4, cameras: 4 };
+const here = { connection: { phase: "open" }, ended: false, fresh: true };
+const well = { ...here, notReady: "", hands: 1, viewsUsed: 4, cameras: 4 };
 return { words: given.map((change) => noticeInWords({ ...well, ...change })), stale: [0, 1, 5, 100].map(staleAfterMs) };
 """
 
@@ -190,6 +191,8 @@ def test_the_stage_says_why_no_hand_is_to_be_seen(run: Run) -> None:
         {"fresh": False},
         {"fresh": False, "notReady": "Engine: starting"},
         {"connection": {"phase": "waiting", "retryInS": 2}, "fresh": False},
+        {"ended": True, "fresh": False, "hands": 0, "viewsUsed": 0, "notReady": "Engine: finished"},
+        {"ended": True, "connection": {"phase": "waiting", "retryInS": 2}},
     ]
     answer = run(NOTICE, changes)
     assert answer["words"] == [
@@ -198,6 +201,8 @@ def test_the_stage_says_why_no_hand_is_to_be_seen(run: Run) -> None:
         "No hand in view: only one camera of 4 gave a picture in time",
         "Connected, waiting for the first pictures",
         "Engine: starting",
+        "Service not reachable - reconnecting in 2 s",
+        "The footage is over",
         "Service not reachable - reconnecting in 2 s",
     ]
     assert answer["stale"] == [2000, 2000, 600, 500]

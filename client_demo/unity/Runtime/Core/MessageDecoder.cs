@@ -124,6 +124,7 @@ namespace UstHand
                     case "calibration_id": message.CalibrationId = reader.ReadString(); break;
                     case "model_id": message.ModelId = reader.ReadString(); break;
                     case "predicted_ms": message.PredictedMs = ReadNumber(ref reader); break;
+                    case "state": message.Ended = reader.ReadString() == "ended"; break;
                     case "hands":
                         message.Hands = new Hand[reader.ReadArrayHeader()];
                         for (int i = 0; i < message.Hands.Length; i++)

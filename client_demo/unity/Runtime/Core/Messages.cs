@@ -61,6 +61,9 @@ namespace UstHand
         /// <summary>How far ahead of the exposure hands were asked for; see <see cref="Hand.PredictedMs"/>.</summary>
         public double PredictedMs;
 
+        /// <summary>Whether the footage is over: there are no hands, and no message will follow.</summary>
+        public bool Ended;
+
         public Hand[] Hands = new Hand[0];
 
         /// <summary>The instant that the message is for, server clock.</summary>

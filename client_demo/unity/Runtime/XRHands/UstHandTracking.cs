@@ -31,6 +31,7 @@ namespace UstHand.XRHands
         XRHandProviderUtility.SubsystemUpdater _updater;
         HandFeed _feed;
         StreamState _said;
+        bool _saidEnded;
 
         /// <summary>The running subsystem; null while this is disabled.</summary>
         public XRHandSubsystem Subsystem
@@ -88,11 +89,19 @@ namespace UstHand.XRHands
                 _feed = null;
             }
             _said = StreamState.Stopped;
+            _saidEnded = false;
         }
 
         void Update()
         {
             StreamState state = State;
+            HandsMessage newest = _feed == null ? null : _feed.Client.Buffer.Newest;
+            bool ended = newest != null && newest.Ended;
+            if (ended && !_saidEnded)
+            {
+                Debug.Log("UST-Hand: the footage of " + address + " is over", this);
+            }
+            _saidEnded = ended;
             if (state == _said)
             {
                 return;

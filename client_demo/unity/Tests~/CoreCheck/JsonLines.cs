@@ -35,7 +35,8 @@ static class JsonLines
             Pair("stamps_ns", List(
                 new[] { hands.ExposureNs, hands.ReceivedNs, hands.SolvedNs, hands.SentNs }, s => Number(s))),
             Pair("calibration_id", Text(hands.CalibrationId)), Pair("model_id", Text(hands.ModelId)),
-            Pair("predicted_ms", Number(hands.PredictedMs)), Pair("hands", List(hands.Hands, Say)));
+            Pair("predicted_ms", Number(hands.PredictedMs)), Pair("ended", hands.Ended ? "true" : "false"),
+            Pair("hands", List(hands.Hands, Say)));
     }
 
     public static string Say(HandSample sample)

@@ -118,6 +118,7 @@ std::string SayHands(const HandsMessage& message) {
                 {"calibration_id", Text(message.calibration_id)},
                 {"model_id", Text(message.model_id)},
                 {"predicted_ms", Number(message.predicted_ms)},
+                {"ended", message.ended ? "true" : "false"},
                 {"hands", List(message.hands, SayHand)}});
 }
 

@@ -18,7 +18,7 @@ import { boneSum, comparedBones, restJoints, sizeFactor } from "../hand_size.js"
 
 /** @typedef {import("../glb.js").SkinnedModel} SkinnedModel */
 
-/** The size is that of a hand, not of a moment: each message moves it by this share. */
+/** The size is that of a hand, not of a moment: each picture moves it by this share. */
 const SIZE_GAIN = 0.08;
 const OPACITY_OVER_JOINTS = 0.55;
 

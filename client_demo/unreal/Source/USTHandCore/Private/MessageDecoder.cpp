@@ -206,6 +206,8 @@ HandsMessage ReadHands(MsgPackReader& reader, const Hello& hello) {
             message.model_id = reader.ReadString();
         } else if (key == "predicted_ms") {
             message.predicted_ms = ReadNumber(reader);
+        } else if (key == "state") {
+            message.ended = reader.ReadString() == "ended";
         } else if (key == "hands") {
             has_hands = true;
             for (std::size_t left = reader.ReadArrayHeader(); left > 0 && reader.Ok(); --left) {

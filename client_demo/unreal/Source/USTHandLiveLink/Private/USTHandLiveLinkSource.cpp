@@ -135,7 +135,7 @@ FText FUSTHandLiveLinkSource::GetSourceStatus() const
 	switch (State)
 	{
 	case EState::Streaming:
-		return LOCTEXT("Streaming", "Receiving");
+		return bEnded ? LOCTEXT("Ended", "The footage is over") : LOCTEXT("Streaming", "Receiving");
 	case EState::Connecting:
 		return LOCTEXT("Connecting", "Connecting");
 	case EState::Waiting:
@@ -285,6 +285,7 @@ void FUSTHandLiveLinkSource::TakePayload()
 	}
 	else if (const usthand::HandsMessage* Hands = std::get_if<usthand::HandsMessage>(&Message))
 	{
+		bEnded = Hands->ended;
 		TakeHands(*Hands);
 	}
 	else if (const usthand::Pong* Pong = std::get_if<usthand::Pong>(&Message))

@@ -74,6 +74,8 @@ private:
 	usthand::Backoff Backoff;
 	EState State = EState::Idle;
 	FString Trouble;
+	/** Whether the newest message said that no further ones will come. */
+	bool bEnded = false;
 	double RetryAtSeconds = 0.0;
 	double HeardAtSeconds = 0.0;
 	double PingAtSeconds = 0.0;

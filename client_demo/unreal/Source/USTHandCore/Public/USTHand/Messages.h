@@ -67,6 +67,7 @@ struct HandsMessage {
     std::string calibration_id;
     std::string model_id;
     double predicted_ms = 0;  ///< How far ahead of the exposure hands were asked for.
+    bool ended = false;       ///< Whether the footage is over: there are no hands, and no message will follow.
     std::vector<Hand> hands;
 
     /** The instant that the message is for, server clock. */
