@@ -13,6 +13,7 @@ from capture.errors import CaptureError
 from engine.errors import EngineError
 from server.commands.bench import bench
 from server.commands.calibrate import app as calibrate_app
+from server.commands.data import app as data_app
 from server.commands.demo import demo
 from server.commands.doctor import doctor
 from server.commands.evaluate import evaluate
@@ -59,6 +60,7 @@ for learning in (synth_windows, pseudo_label, train, evaluate, export):
     app.command()(learning)
 app.add_typer(rig_app, name="rig")
 app.add_typer(calibrate_app, name="calibrate")
+app.add_typer(data_app, name="data")
 app.add_typer(hand_model_app, name="hand-model")
 
 

@@ -1,4 +1,4 @@
-"""Augmentation of batches; that of geometry is made where crops are cut (`training.synthetic.CropJitter`)."""
+"""Augmentation of batches; that of geometry is made where crops are cut (`training.crop_jitter.CropJitter`)."""
 
 from __future__ import annotations
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Camera, Rig
-from engine.crops import CropCamera, crop_around_joints, sample_crop
+from engine.crops import crop_around_joints, sample_crop
 from engine.hand_model import Side
 from engine.synthetic import HandScene, make_rig
 from engine.synthetic.rigs import look_at
 from engine.tracker.aim import NO_CAMERA, crop_projection
+from training.crop_jitter import CropJitter
 from training.samples import JOINTS, Window, mirrored_points, mirrored_window
 from training.truth import Truth
 from training.variety import Conditions, busy_backdrop
@@ -26,23 +27,6 @@ _MOTION_FRAMES: Final = 3000
 _OUTSIDE_CONFIDENCE: Final = 0.1
 _RATES_HZ: Final = (6.0, 10.0, 15.0, 30.0, 30.0, 60.0)
 _HAND_M: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class CropJitter:
-    """How far a crop is off (sec. 4.2); drawn evenly for each window and view, the same in all frames.
-
-    Args:
-        center: Shift along each side, as a share of the crop's side.
-        scale: Change of the side, as a share.
-        rotation_deg: Turn about the optical axis.
-        origin_m: Standard deviation of the local frame's origin about the hand's middle, along each axis.
-    """
-
-    center: float = 0.05
-    scale: float = 0.06
-    rotation_deg: float = 10.0
-    origin_m: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +165,7 @@ def render_window(
     hands = [scene.truth(index)[0] for index in indices]
     joints_world = np.stack([hand.joints_world for hand in hands])
     origin_world = joints_world.mean(axis=(0, 1)) + rng.normal(0.0, config.jitter.origin_m, 3)
-    offs = [_draw(config.jitter, rng) for _ in rig]
+    offs = [config.jitter.draw(rng) for _ in rig]
     conditions = [Conditions.draw(rng) if config.varied else None for _ in rig]
     backdrops = [busy_backdrop(camera.width, camera.height, rng) if config.varied else None for camera in rig]
     shape = (len(hands), len(rig.cameras))
@@ -194,7 +178,7 @@ def render_window(
             around = crop_around_joints(camera.to_camera(hand.joints_world), config.size_px)
             if around is None:
                 continue
-            crop = _moved(around, off)
+            crop = off.moved(around)
             seen[t, v] = True
             if condition is None or backdrop is None:
                 crop_bgr = sample_crop(scene.render(camera, index), camera, crop)
@@ -237,36 +221,6 @@ def noisy_labels(
     outlier = rng.random(shape) < noise.outliers
     anywhere = rng.uniform(-1.0, 1.0, labels.shape)
     return np.where(outlier[..., None], anywhere, moved), confidence
-
-
-@dataclass(frozen=True, slots=True)
-class _Off:
-    """How one view's crops are off."""
-
-    center: tuple[float, float]
-    scale: float
-    angle: float
-
-
-def _draw(jitter: CropJitter, rng: np.random.Generator) -> _Off:
-    x, y, scale, turn = rng.uniform(-1.0, 1.0, 4)
-    return _Off(
-        center=(float(x) * jitter.center, float(y) * jitter.center),
-        scale=1.0 + float(scale) * jitter.scale,
-        angle=float(np.radians(turn * jitter.rotation_deg)),
-    )
-
-
-def _moved(crop: CropCamera, off: _Off) -> CropCamera:
-    """The same crop moved, grown and turned."""
-    side = crop.size_px / crop.focal_px
-    forward = np.array([off.center[0] * side, off.center[1] * side, 1.0])
-    up = np.array([np.sin(off.angle), -np.cos(off.angle), 0.0])
-    z = forward / np.linalg.norm(forward)
-    x = np.cross(z, up)
-    x /= np.linalg.norm(x)
-    turn = np.stack([x, np.cross(z, x), z])
-    return CropCamera(crop.focal_px / off.scale, crop.size_px, turn @ crop.R_crop_camera)
 
 
 def _projected(projection: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:

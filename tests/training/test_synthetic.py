@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from calibration import Rig
 from engine.hand_model.model import PARENTS_21
 from engine.synthetic import HandScene, make_rig
+from training.crop_jitter import CropJitter
 from training.samples import Window
 from training.synthetic import (
-    CropJitter,
     LabelNoise,
     SyntheticConfig,
     noisy_labels,
