@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibration import Camera, Rig
 from engine.crops import crop_around_joints, sample_crop
 from engine.hand_model import Side
-from engine.synthetic import HandScene, make_rig
+from engine.synthetic import HandScene, SceneVariety, make_rig
 from engine.synthetic.rigs import look_at
 from engine.tracker.aim import NO_CAMERA, crop_projection
 from training.crop_jitter import CropJitter
@@ -63,6 +63,8 @@ class SyntheticConfig:
         jitter: How crops are off.
         noise: How labels are off.
         varied: Other surroundings, cameras and rigs than the demo's: what real ones may be like.
+        scenes: What else scenes have: things in the hand and in the way, second hands, other lights and attitudes. None
+            is a raised hand by itself, as in bench-1.
     """
 
     size_px: int = 224
@@ -75,6 +77,7 @@ class SyntheticConfig:
     jitter: CropJitter = field(default_factory=CropJitter)
     noise: LabelNoise = field(default_factory=LabelNoise)
     varied: bool = False
+    scenes: SceneVariety | None = None
 
 
 def synthetic_windows(config: SyntheticConfig, count: int, seed: int) -> list[tuple[Window, Truth]]:
@@ -94,7 +97,7 @@ def synthetic_windows(config: SyntheticConfig, count: int, seed: int) -> list[tu
         scene_seed, rig_seed = (int(value) for value in rng.integers(2**31, size=2))
         side: Side = "left" if rng.random() < config.left_share else "right"
         rate_hz = float(rng.choice(_RATES_HZ)) if config.varied else config.rate_hz
-        scene = HandScene(seed=scene_seed, rate_hz=rate_hz, side=side)
+        scene = HandScene(seed=scene_seed, rate_hz=rate_hz, side=side, variety=config.scenes)
         if config.varied:
             rig = varied_rig(config.views, rig_seed, *config.image_px)
         else:

@@ -2,5 +2,6 @@
 
 from engine.synthetic.rigs import make_rig
 from engine.synthetic.scene import HandScene, HandTruth
+from engine.synthetic.staging import SceneVariety
 
-__all__ = ["HandScene", "HandTruth", "make_rig"]
+__all__ = ["HandScene", "HandTruth", "SceneVariety", "make_rig"]

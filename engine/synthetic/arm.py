@@ -67,7 +67,12 @@ class Arm:
         )
 
     def vertices(
-        self, posed: PosedHand, hand_vertices: NDArray[np.float64], forearm_rotation: NDArray[np.float64]
+        self,
+        posed: PosedHand,
+        hand_vertices: NDArray[np.float64],
+        forearm_rotation: NDArray[np.float64],
+        *,
+        bare: bool = False,
     ) -> NDArray[np.float64]:
         """Place the rings.
 
@@ -75,6 +80,7 @@ class Arm:
             posed: The hand.
             hand_vertices: Its mesh `(Nv, 3)`, metres, in the frame of the hand's joints.
             forearm_rotation: From the hand's rest axes to the forearm's `(3, 3)`, in the hand's rest axes.
+            bare: Without a sleeve.
 
         Returns:
             The rings' vertices `(R * E, 3)`, metres, in the same frame.
@@ -97,7 +103,7 @@ class Arm:
             tube = np.column_stack([np.zeros(len(angle)), thick * np.sin(angle), grown * np.cos(angle)])
             share = min(station / 0.05, 1.0)
             shape = (1.0 - share) * offsets + share * tube
-            if number >= _FIRST_SLEEVE_RING:
+            if number >= _FIRST_SLEEVE_RING and not bare:
                 shape = shape * (1.16 if number > _FIRST_SLEEVE_RING else 1.02)
             rings[number] = centers[number] + shape @ turned[number].T
         return np.asarray(rings.reshape(-1, 3) @ rotation.T + posed.joints[0], dtype=np.float64)

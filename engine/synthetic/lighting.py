@@ -20,10 +20,14 @@ class Lights:
 
     Args:
         seed: Equal seeds give equal lights.
+        varied: Lamps of any strength, colour and place, instead of a well-lit room's.
     """
 
-    def __init__(self, seed: tuple[int, ...]) -> None:
+    def __init__(self, seed: tuple[int, ...], *, varied: bool = False) -> None:
         rng = np.random.default_rng(seed)
+        if varied:
+            self._draw_varied(rng)
+            return
         azimuth, elevation = np.radians(rng.uniform(25.0, 155.0)), np.radians(rng.uniform(30.0, 60.0))
         self._key = _direction(azimuth, elevation)
         self._fill = _direction(azimuth + np.radians(rng.uniform(130.0, 230.0)), np.radians(rng.uniform(5.0, 40.0)))
@@ -32,6 +36,16 @@ class Lights:
         self._fill_bgr = rng.uniform(0.28, 0.38) * np.array([1.0 + warm, 1.0, 1.0 - warm])
         self._sky = rng.uniform(0.34, 0.42)
         self._ground = rng.uniform(0.24, 0.30)
+
+    def _draw_varied(self, rng: np.random.Generator) -> None:
+        self._key = _direction(*np.radians(rng.uniform((0.0, -10.0), (360.0, 85.0))))
+        self._fill = _direction(*np.radians(rng.uniform((0.0, -30.0), (360.0, 60.0))))
+        # From a candle's orange to a screen's blue; most lamps are near white.
+        warm, other = 0.14 * rng.standard_t(5, 2).clip(-2.5, 2.5)
+        self._key_bgr = rng.uniform(0.15, 1.25) * np.array([1.0 - warm, 1.0, 1.0 + warm])
+        self._fill_bgr = rng.uniform(0.0, 0.5) * np.array([1.0 - other, 1.0, 1.0 + other])
+        self._sky = rng.uniform(0.15, 0.6)
+        self._ground = self._sky * rng.uniform(0.3, 1.0)
 
     def diffuse(
         self, albedo_bgr: NDArray[np.float64], normals: NDArray[np.float64], openness: NDArray[np.float64]

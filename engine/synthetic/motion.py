@@ -16,20 +16,16 @@ from numpy.typing import NDArray
 
 from engine.hand_model import HandModel, ShapedHand, Side
 from engine.hand_model.rotations import axis_angle_from_matrix, matrix_from_axis_angle
-from engine.synthetic.keyposes import ANGLES, KEYPOSES, LIMITS_DEG, PoseBuilder
+from engine.synthetic.activities import FREE, Activity
+from engine.synthetic.keyposes import ANGLES, LIMITS_DEG, PoseBuilder
 
 HAND_CENTER: Final = 0.085
 """Distance from the wrist to the middle of the hand, metres: what the sweeps turn about."""
-
-_KEY_S: Final = 1.1
-"""Mean time between hand shapes, seconds."""
 
 _SWAY_S: Final = 1.3
 """Time between control values of the forearm's and the wrist's motion, seconds."""
 
 _JITTER_DEG: Final = 5.0
-# Open hands come twice as often as each other shape.
-_NAMES: Final = (*KEYPOSES, "flat", "open", "spread", "relaxed")
 _FINGER_OF_ANGLE: Final = np.repeat(np.arange(5), (5, 4, 4, 4, 4))
 
 # Rows: lean forward, turn of the forearm, wrist flexion, wrist deviation (degrees).
@@ -69,6 +65,8 @@ class HandMotion:
         reach_m: How far the middle of the hand goes from there along each axis `(3,)`.
         lean_deg: How far the forearm leans to either side.
         pace: Factor on all speeds.
+        activity: What the hand does.
+        attitude_world: Turns the raised hand to another attitude `(3, 3)`; None leaves it raised.
     """
 
     def __init__(
@@ -79,6 +77,8 @@ class HandMotion:
         reach_m: tuple[float, float, float] = (0.08, 0.07, 0.06),
         lean_deg: float = 30.0,
         pace: float = 1.0,
+        activity: Activity = FREE,
+        attitude_world: NDArray[np.float64] | None = None,
     ) -> None:
         self.seed = seed
         self.side = side
@@ -86,6 +86,8 @@ class HandMotion:
         self._reach = np.array(reach_m)
         self._sway_deg = np.concatenate([[(-lean_deg, lean_deg)], _SWAY_DEG])
         self._pace = pace
+        self._activity = activity
+        self._attitude = attitude_world
         self._stream = (seed, 0x4D6F, int(side == "left"))
         self._builder = PoseBuilder(_mean_right_hand())
         self._key = lru_cache(maxsize=16)(self._draw_key)
@@ -95,14 +97,19 @@ class HandMotion:
         """Return where the hand is at a time, seconds; any time from 0 on, in any order."""
         time = time_s * self._pace + 1e3
         sway = self._spline(time / _SWAY_S)
+        sway[:8] *= self._activity.sway
         angles = np.clip(
-            self._finger_angles(time / _KEY_S) + _JITTER_DEG * sway[8 : 8 + ANGLES], LIMITS_DEG[:, 0], LIMITS_DEG[:, 1]
+            self._finger_angles(time / self._activity.key_s) + _JITTER_DEG * sway[8 : 8 + ANGLES],
+            LIMITS_DEG[:, 0],
+            LIMITS_DEG[:, 1],
         )
         low, high = self._sway_deg.T
         sideways, forward, turn, flexion, deviation = np.radians(low + (sway[:5] + 1.0) / 2.0 * (high - low))
         # The forearm's turn is about its own axis; leaning tilts all of it about the horizontal axes of the world.
         lean = matrix_from_axis_angle(np.array([-forward, sideways, 0.0]))
         forearm = lean @ matrix_from_axis_angle(np.array([0.0, 0.0, turn + self._facing(time)])) @ _RAISED
+        if self._attitude is not None:
+            forearm = self._attitude @ forearm
         bend = matrix_from_axis_angle(np.array([0.0, deviation, flexion]))
         hand = forearm @ bend
         middle = self._center + self._reach * sway[5:8]
@@ -134,7 +141,8 @@ class HandMotion:
     def _draw_key(self, knot: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Hand shape at a knot `(21,)`, and when each finger leaves it and for how long `(5,)`, in knot intervals."""
         rng = self._rng(knot, 0)
-        angles = KEYPOSES[_NAMES[rng.integers(len(_NAMES))]]
+        shapes = self._activity.shapes
+        angles = shapes[knot % len(shapes) if self._activity.in_order else rng.integers(len(shapes))]
         strength = rng.normal(1.0, 0.08, 5)[_FINGER_OF_ANGLE]
         angles = angles * np.clip(strength, 0.8, 1.2) + rng.normal(0.0, 3.0, ANGLES)
         start = rng.uniform(0.15, 0.35)

@@ -16,8 +16,10 @@ from engine.synthetic.arm import Arm
 from engine.synthetic.backdrop import Sensor, clutter
 from engine.synthetic.lighting import Lights, Occlusion
 from engine.synthetic.motion import HandMotion, MotionSample
+from engine.synthetic.props import Prop
 from engine.synthetic.rasterizer import Mesh, Raster, rasterize, vertex_normals
-from engine.synthetic.skin import Paint, paint
+from engine.synthetic.skin import Paint, Sleeve, paint
+from engine.synthetic.staging import SceneVariety, Staging, held_pose
 
 _KEPT_FRAMES: Final = 2
 _ABSENT_SHARE: Final = 0.3
@@ -68,6 +70,8 @@ class _Body:
     arm: Arm | None
     paint: Paint
     occlusion: Occlusion
+    bare: bool = False
+    tracked: bool = True
 
     @property
     def faces(self) -> NDArray[np.int32]:
@@ -76,11 +80,13 @@ class _Body:
 
 @dataclass(frozen=True, eq=False)
 class _Surface:
-    """One hand in one frame, before any camera looks at it."""
+    """One hand or thing in one frame, before any camera looks at it."""
 
     vertices_world: NDArray[np.float64]
     normals_world: NDArray[np.float64]
     diffuse_bgr: NDArray[np.float64]
+    gloss: NDArray[np.float64]
+    faces: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class HandScene:
         side: Which hand it is, where there is one.
         absent_every_s: Where given, each hand leaves the cameras' view for a while once in so many seconds.
         pace: Factor on the speed of all motion.
+        variety: What else there may be in the scene: things, a second hand that is no truth, other attitudes and
+            lights; for one hand. None is a raised hand by itself.
     """
 
     hands: Literal[1, 2] = 1
@@ -105,10 +113,13 @@ class HandScene:
     side: Side = "right"
     absent_every_s: float | None = None
     pace: float = 1.0
+    variety: SceneVariety | None = None
 
     def __post_init__(self) -> None:
         if self.hands not in (1, 2):
             raise ValueError(f"{self.hands} hands were asked for; a synthetic scene has 1 or 2")
+        if self.variety is not None and self.hands != 1:
+            raise ValueError(f"a scene of {self.hands} hands has no variety; use one hand, or leave variety out")
         if not self.rate_hz > 0.0:
             raise ValueError(f"rate_hz is {self.rate_hz}; it must be above 0")
         if self.absent_every_s is not None and self.absent_every_s < _MIN_ABSENT_EVERY_S:
@@ -122,7 +133,7 @@ class HandScene:
 
     def truth(self, index: int) -> tuple[HandTruth, ...]:
         """Say exactly where the hands are in frame `index`; a hand that is away is left out."""
-        return tuple(truth for _, _, truth in self._present(index))
+        return tuple(truth for body, _, truth in self._present(index) if body.tracked)
 
     def render(self, camera: Camera, index: int) -> NDArray[np.uint8]:
         """Render frame `index` (time `index / rate_hz`) as the camera sees it: `(H, W, 3)` uint8, BGR."""
@@ -130,20 +141,23 @@ class HandScene:
         return sensor.expose(self.raster(camera, index).over(background), index)
 
     def raster(self, camera: Camera, index: int) -> Raster:
-        """Draw frame `index` without background and noise: colour, coverage, depth, and which hand of `truth`."""
+        """Draw frame `index` without background and noise: colour, coverage, depth, and which mesh.
+
+        The first meshes are the hands of `truth`, in its order; what else is in the scene follows.
+        """
         meshes = []
         limit = _field_radius(camera)
-        for body, surface in self._surfaces(index):
+        for surface in self._surfaces(index):
             points_camera = camera.to_camera(surface.vertices_world)
             towards_eye = camera.center_world - surface.vertices_world
             towards_eye /= np.sqrt(np.einsum("ni,ni->n", towards_eye, towards_eye))[:, None]
-            shine = self._lights.highlight(surface.normals_world, towards_eye, body.paint.gloss)
+            shine = self._lights.highlight(surface.normals_world, towards_eye, surface.gloss)
             color = _to_display(surface.diffuse_bgr + shine[:, None])
             pixels = camera.project_camera(points_camera)
             # Far outside the image a lens model folds back into it.
             radius = np.hypot(points_camera[:, 0], points_camera[:, 1])
             pixels[radius > limit * points_camera[:, 2]] = np.nan
-            meshes.append(Mesh(pixels, points_camera[:, 2], body.faces, color))
+            meshes.append(Mesh(pixels, points_camera[:, 2], surface.faces, color))
         return rasterize(meshes, camera.width, camera.height)
 
     def _present(self, index: int) -> list[tuple[_Body, MotionSample, HandTruth]]:
@@ -171,11 +185,13 @@ class HandScene:
         progress = float(np.clip(min(away_s, left_s) / _LEAVING_S, 0.0, 1.0))
         return _ABSENT_DROP_M * progress**2 * (3.0 - 2.0 * progress)
 
-    def _surfaces(self, index: int) -> list[tuple[_Body, _Surface]]:
-        """Pose and light the hands of a frame; kept for the frame's other cameras."""
-        kept: OrderedDict[int, list[tuple[_Body, _Surface]]] = self._kept
+    def _surfaces(self, index: int) -> list[_Surface]:
+        """Pose and light all that is in a frame; kept for the frame's other cameras."""
+        kept: OrderedDict[int, list[_Surface]] = self._kept
         if index not in kept:
-            kept[index] = [(body, self._surface(body, sample, truth)) for body, sample, truth in self._present(index)]
+            present = self._present(index)
+            kept[index] = [self._surface(body, sample, truth) for body, sample, truth in present]
+            kept[index] += self._things([truth.posed for body, _, truth in present if body.tracked])
             while len(kept) > _KEPT_FRAMES:
                 kept.popitem(last=False)
         return kept[index]
@@ -184,19 +200,43 @@ class HandScene:
         hand = truth.posed.vertices()
         vertices = hand
         if body.arm is not None:
-            vertices = np.concatenate([hand, body.arm.vertices(truth.posed, hand, sample.forearm_rotation)])
+            vertices = np.concatenate(
+                [hand, body.arm.vertices(truth.posed, hand, sample.forearm_rotation, bare=body.bare)]
+            )
         normals = vertex_normals(vertices, body.faces)
         openness = np.ones(len(vertices))
         openness[: len(hand)] = body.occlusion.openness(truth.posed, hand, normals[: len(hand)])
-        return _Surface(vertices, normals, self._lights.diffuse(body.paint.albedo_bgr, normals, openness))
+        diffuse = self._lights.diffuse(body.paint.albedo_bgr, normals, openness)
+        return _Surface(vertices, normals, diffuse, body.paint.gloss, body.faces)
+
+    def _things(self, hands: list[PosedHand]) -> list[_Surface]:
+        """What is held and what stands in the way."""
+        things = []
+        if self._staging is not None and self._staging.held is not None:
+            held = self._staging.held
+            for posed in hands:
+                R, middle = held_pose(held, posed)
+                things.append(self._thing(held.prop, held.prop.vertices @ R.T + middle, R))
+        if self._staging is not None and self._staging.obstacle is not None:
+            things.append(self._thing(*self._staging.obstacle))
+        return things
+
+    def _thing(self, prop: Prop, vertices_world: NDArray[np.float64], R: NDArray[np.float64]) -> _Surface:
+        normals = prop.normals @ R.T
+        diffuse = self._lights.diffuse(prop.albedo_bgr, normals, np.ones(len(normals)))
+        return _Surface(vertices_world, normals, diffuse, np.full(len(normals), prop.gloss), prop.faces)
 
     @cached_property
-    def _kept(self) -> OrderedDict[int, list[tuple[_Body, _Surface]]]:
+    def _kept(self) -> OrderedDict[int, list[_Surface]]:
         return OrderedDict()
 
     @cached_property
     def _lights(self) -> Lights:
-        return Lights((self.seed, 0x116))
+        return Lights((self.seed, 0x116), varied=self.variety is not None)
+
+    @cached_property
+    def _staging(self) -> Staging | None:
+        return None if self.variety is None else Staging.draw(self.variety, (self.seed, 0x57A6))
 
     @cached_property
     def _views(self) -> dict[tuple[str, int, int], tuple[NDArray[np.uint8], Sensor]]:
@@ -215,26 +255,50 @@ class HandScene:
 
     @cached_property
     def _bodies(self) -> tuple[_Body, ...]:
-        sides: tuple[Side, ...] = ("right", "left") if self.hands == 2 else (self.side,)
-        return tuple(self._body(side) for side in sides)
-
-    def _body(self, side: Side) -> _Body:
-        model = HandModel.load(side=side)
-        shape = np.random.default_rng((self.seed, 0x5A, int(side == "left"))).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
-        shaped = model.with_shape(np.clip(shape, -2.0, 2.0))
+        staging = self._staging
+        if staging is not None:
+            tracked = HandMotion(
+                self.seed, self.side, pace=self.pace, activity=staging.activity, attitude_world=staging.attitude_world
+            )
+            if staging.partner_from_hand is None:
+                return (self._body(tracked),)
+            x, y, z = (float(value) for value in staging.partner_from_hand)
+            other: Side = "left" if self.side == "right" else "right"
+            partner = HandMotion(
+                self.seed,
+                other,
+                (x, y, z),
+                pace=self.pace,
+                activity=staging.partner_activity,
+                attitude_world=staging.partner_attitude_world,
+            )
+            return self._body(tracked), self._body(partner, tracked=False)
         if self.hands == 2:
-            x = _TWO_HANDS_X_M if side == "right" else -_TWO_HANDS_X_M
-            motion = HandMotion(self.seed, side, (x, 0.0, 0.0), _TWO_HANDS_REACH_M, _TWO_HANDS_LEAN_DEG, self.pace)
-        else:
-            motion = HandMotion(self.seed, side, pace=self.pace)
+            centers: tuple[tuple[Side, float], ...] = (("right", _TWO_HANDS_X_M), ("left", -_TWO_HANDS_X_M))
+            return tuple(
+                self._body(
+                    HandMotion(self.seed, side, (x, 0.0, 0.0), _TWO_HANDS_REACH_M, _TWO_HANDS_LEAN_DEG, self.pace)
+                )
+                for side, x in centers
+            )
+        return (self._body(HandMotion(self.seed, self.side, pace=self.pace)),)
+
+    def _body(self, motion: HandMotion, *, tracked: bool = True) -> _Body:
+        model = HandModel.load(side=motion.side)
+        stream = (self.seed, 0x5A, int(motion.side == "left"))
+        shape = np.random.default_rng(stream).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
+        shaped = model.with_shape(np.clip(shape, -2.0, 2.0))
         arm = Arm.of(model)
+        sleeve: Sleeve = "muted" if self._staging is None else self._staging.sleeve
         return _Body(
             shaped=shaped,
             motion=motion,
             arm=arm,
             # One person: both hands draw the same skin and cloth.
-            paint=paint(shaped, arm, (self.seed, 0x5C)),
+            paint=paint(shaped, arm, (self.seed, 0x5C), sleeve=sleeve),
             occlusion=Occlusion(model.skinning_weights),
+            bare=sleeve == "bare",
+            tracked=tracked,
         )
 
 

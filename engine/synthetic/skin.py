@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ _NAIL_RGB: Final = np.array([0.95, 0.74, 0.70])
 _CLOTH_RGB: Final = np.array(
     [(0.16, 0.22, 0.34), (0.22, 0.24, 0.26), (0.36, 0.40, 0.44), (0.14, 0.30, 0.30), (0.30, 0.34, 0.50)]
 )
+Sleeve = Literal["muted", "any", "bare"]
+
 _FINGER_CHAINS: Final = tuple(range(1 + 4 * finger, 5 + 4 * finger) for finger in range(5))
 
 
@@ -47,13 +49,14 @@ class Paint:
     gloss: NDArray[np.float64]
 
 
-def paint(shaped: ShapedHand, arm: Arm | None, seed: tuple[int, ...]) -> Paint:
+def paint(shaped: ShapedHand, arm: Arm | None, seed: tuple[int, ...], *, sleeve: Sleeve = "muted") -> Paint:
     """Paint one person's hand and forearm.
 
     Args:
         shaped: The hand.
         arm: The forearm that continues it, if any.
         seed: Equal seeds give equal people.
+        sleeve: Of cloth in a few muted colours, in any colour, or none.
 
     Returns:
         The surface.
@@ -98,9 +101,12 @@ def paint(shaped: ShapedHand, arm: Arm | None, seed: tuple[int, ...]) -> Paint:
         share = np.clip(arm.along_m / 0.05, 0.0, 1.0)[:, None]
         rings += (0.5 * (wrist + back) - rings) * 0.6 * share
         folds = 1.0 + 0.08 * np.sin(arm.along_m * 160.0 + rng.uniform(0, 6.3))
-        rings[arm.is_sleeve] = cloth * folds[arm.is_sleeve, None]
+        if sleeve == "any":
+            cloth = rng.uniform(0.03, 0.9) * rng.uniform(0.4, 1.0, 3)
+        cloth_vertices = arm.is_sleeve & (sleeve != "bare")
+        rings[cloth_vertices] = cloth * folds[cloth_vertices, None]
         color = np.concatenate([color, rings])
-        gloss = np.concatenate([gloss, np.where(arm.is_sleeve, 0.0, 0.12)])
+        gloss = np.concatenate([gloss, np.where(cloth_vertices, 0.0, 0.12)])
     return Paint(albedo_bgr=np.ascontiguousarray(np.clip(color, 0.02, 1.0)[:, ::-1]), gloss=gloss)
 
 
