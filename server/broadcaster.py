@@ -71,14 +71,9 @@ class Client:
 
 
 class Broadcaster:
-    """Hands each answer from the engine thread to the clients in the event loop.
+    """Hands each answer from the engine thread to the clients in the event loop."""
 
-    Args:
-        model_id: What makes the answers.
-    """
-
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
+    def __init__(self) -> None:
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -123,7 +118,7 @@ class Broadcaster:
             newest, self._newest = self._newest, None
         if newest is None or not self._clients:
             return
-        outgoing = Outgoing(newest[0], self._model_id, newest[1])
+        outgoing = Outgoing(*newest)
         for client in self._clients:
             self.messages_dropped += client.offer(outgoing)
 
