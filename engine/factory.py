@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from engine.detector.engine import DetectorConfig, DetectorEngine
 from engine.detector.networks import LandmarkSize
@@ -21,6 +21,9 @@ MODELS: dict[str, LandmarkSize | Literal["auto"]] = {
     "detector-full": "full",
     "detector-lite": "lite",
 }
+
+SHIPPED_NETWORK: Final = Path(__file__).parent / "network" / "data" / "lite.onnx"
+"""The exported network that comes with the package, where one does."""
 
 _EXPORTED = ".onnx"
 _LOG = logging.getLogger(__name__)

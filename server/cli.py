@@ -11,6 +11,7 @@ import typer
 
 from capture.errors import CaptureError
 from engine.errors import EngineError
+from server.commands.adapt import adapt
 from server.commands.bench import bench
 from server.commands.calibrate import app as calibrate_app
 from server.commands.demo import demo
@@ -52,7 +53,22 @@ def usthand(
     """Real-time, multi-camera, markerless hand capture."""
 
 
-for command in (demo, serve, run, record, replay, synth, doctor, bench, export, synth_windows, pseudo_label, train):
+_COMMANDS = (
+    demo,
+    serve,
+    run,
+    record,
+    replay,
+    synth,
+    doctor,
+    bench,
+    export,
+    synth_windows,
+    pseudo_label,
+    train,
+    adapt,
+)
+for command in _COMMANDS:
     app.command()(command)
 app.add_typer(rig_app, name="rig")
 app.add_typer(calibrate_app, name="calibrate")
