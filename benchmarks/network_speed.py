@@ -143,8 +143,8 @@ def measure(path: Path, rig: Rig, scene: HandScene, sets: Sequence[FrameSet], th
             started_s = time.perf_counter()
             found = engine.process(frame_set, rig)
             processed_s = time.perf_counter()
-            solved = Solved(frame_set, rig, found, time.monotonic_ns(), number)
-            encode_json(hands_message(solved, engine.card.model_id, DEFAULT_FIELDS, DIALECTS["mano"]))
+            solved = Solved(frame_set, rig, found, time.monotonic_ns(), number, engine.card.model_id)
+            encode_json(hands_message(solved, DEFAULT_FIELDS, DIALECTS["mano"]))
             ended_s = time.perf_counter()
             if number < _WARM_UP:
                 continue

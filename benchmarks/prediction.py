@@ -121,7 +121,7 @@ def _frame_set(number: int, rig: Rig, images: list[NDArray[np.uint8]]) -> FrameS
 
 
 def _solved(frame_set: FrameSet, rig: Rig, hands: tuple[HandPose, ...]) -> Solved:
-    return Solved(frame_set, rig, hands, frame_set.timestamp_ns, frame_set.id)
+    return Solved(frame_set, rig, hands, frame_set.timestamp_ns, frame_set.id, "rehearsed")
 
 
 def predicted_joints(motion: TrackMotion, horizon_s: float) -> Mapping[str, NDArray[np.float64]]:

@@ -172,8 +172,8 @@ def sizes() -> list[list[str]]:
     frames = tuple(Frame(camera.id, 0, 10**14, 10**14, image) for camera in rig)
 
     def outgoing(*hands: Any) -> Outgoing:
-        solved = Solved(FrameSet(0, frames, 0.0, lambda: None), rig, hands, 10**14, 1000)
-        return Outgoing(solved, "rehearsed", MotionHistory().add(solved))
+        solved = Solved(FrameSet(0, frames, 0.0, lambda: None), rig, hands, 10**14, 1000, "rehearsed")
+        return Outgoing(solved, MotionHistory().add(solved))
 
     one, none = outgoing(hand), outgoing()
     rows = []

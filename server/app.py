@@ -22,6 +22,7 @@ from server.drift.watch import DriftWatch
 from server.live_calibration.session import LiveCalibration
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
+from server.models import ModelPlace, Models
 from server.outputs import running_senders
 from server.parts import Parts
 from server.pipeline import Pipeline
@@ -50,6 +51,7 @@ def create_app(
     recordings: Recordings | None = None,
     send_timeout_s: float = SEND_TIMEOUT_S,
     drift: Policy = "mask",
+    models: ModelPlace | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -61,8 +63,9 @@ def create_app(
         recordings: What records; None offers no recording. Whoever made it closes it.
         send_timeout_s: A stream client that takes nothing for so long is dropped.
         drift: What is done about a camera that no longer fits its calibration.
+        models: Which models may be chosen; None offers no change.
     """
-    broadcaster = Broadcaster(pipeline.engine.card.model_id)
+    broadcaster = Broadcaster()
     previews = Previews(pipeline)
     registry = CollectorRegistry(auto_describe=False)
     watch = DriftWatch(pipeline, drift)
@@ -101,7 +104,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.parts = Parts(pipeline, broadcaster, previews, service, watch, registry, hand_coverage, up)
+    app.state.parts = Parts(
+        pipeline, broadcaster, previews, service, Models(pipeline, models), watch, registry, hand_coverage, up
+    )
     app.include_router(health.router)
     for router in (hands.router, cameras.router, calibration.router, engine.router, schema.router):
         app.include_router(router, prefix=API_PREFIX)

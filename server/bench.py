@@ -105,8 +105,8 @@ def measure(
                 taken_s = time.perf_counter()
                 found = engine.process(frame_set, rig)
                 solved_s = time.perf_counter()
-                solved = Solved(frame_set, rig, found, time.monotonic_ns(), sequence)
-                encode_json(hands_message(solved, engine.card.model_id, DEFAULT_FIELDS, DIALECTS["mano"]))
+                solved = Solved(frame_set, rig, found, time.monotonic_ns(), sequence, engine.card.model_id)
+                encode_json(hands_message(solved, DEFAULT_FIELDS, DIALECTS["mano"]))
             now_s = silent_since_s = time.perf_counter()
             if sequence >= warm_up:
                 hands += len(found)

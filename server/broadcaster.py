@@ -71,14 +71,9 @@ class Client:
 
 
 class Broadcaster:
-    """Hands each answer from the engine thread to the clients in the event loop.
+    """Hands each answer from the engine thread to the clients in the event loop."""
 
-    Args:
-        model_id: What makes the answers.
-    """
-
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
+    def __init__(self) -> None:
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -124,7 +119,7 @@ class Broadcaster:
             newest, self._newest = self._newest, None
         if newest is None:
             return
-        outgoing = Outgoing(newest[0], self._model_id, newest[1])
+        outgoing = Outgoing(*newest)
         # Who comes after the end is told so at once: nothing else would ever be said.
         self._parting = outgoing if newest[0].ended else None
         for client in self._clients:

@@ -42,7 +42,6 @@ _UPPER: Final = np.triu_indices(3)
 
 def hands_message(
     solved: Solved,
-    model_id: str,
     fields: frozenset[str],
     dialect: Dialect,
     *,
@@ -55,7 +54,6 @@ def hands_message(
 
     Args:
         solved: The answer, already moved to the time that it is for.
-        model_id: What made it.
         fields: Some of `FIELDS`.
         dialect: How to say it.
         sent_ns: The stamp of sending.
@@ -99,7 +97,7 @@ def hands_message(
         },
         "predicted_ms": predict_ms,
         "calibration_id": solved.rig.id,
-        "model_id": model_id,
+        "model_id": solved.model_id,
         "hands": hands,
     }
 

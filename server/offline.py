@@ -88,7 +88,7 @@ def solve_all(
                 solved = _next_solved(session, engine, rig, sets, silence_s)
                 if solved is None:
                     break
-                file.write(_line(solved, engine.card.model_id))
+                file.write(_line(solved))
                 sets += 1
                 hands += len(solved.hands)
                 errors_px += [float(px) for hand in solved.hands for px in _finite(hand)]
@@ -117,11 +117,12 @@ def _next_solved(session: FrameSource, engine: HandEngine, rig: Rig, sequence: i
         if time.monotonic() - silent_since_s > silence_s:
             raise CaptureError(f"no frame set came for {silence_s:g} s; {_states(session)}")
     with frame_set:
-        return Solved(frame_set, rig, engine.process(frame_set, rig), time.monotonic_ns(), sequence)
+        hands = engine.process(frame_set, rig)
+        return Solved(frame_set, rig, hands, time.monotonic_ns(), sequence, engine.card.model_id)
 
 
-def _line(solved: Solved, model_id: str) -> bytes:
-    message = hands_message(solved, model_id, DEFAULT_FIELDS, DIALECTS["mano"], sent_ns=time.monotonic_ns())
+def _line(solved: Solved) -> bytes:
+    message = hands_message(solved, DEFAULT_FIELDS, DIALECTS["mano"], sent_ns=time.monotonic_ns())
     return encode_json(message) + b"\n"
 
 

@@ -24,13 +24,11 @@ class Outgoing:
 
     Args:
         solved: The answer.
-        model_id: What made it.
         motion: The motion of its hands, by their ids.
     """
 
-    def __init__(self, solved: Solved, model_id: str, motion: Mapping[int, TrackMotion]) -> None:
+    def __init__(self, solved: Solved, motion: Mapping[int, TrackMotion]) -> None:
         self.solved = solved
-        self.model_id = model_id
         self.motion = motion
         self._made: dict[Hashable, Any] = {}
 
@@ -46,7 +44,6 @@ class Outgoing:
         def make() -> OpenMessage:
             message = hands_message(
                 self.predicted(predict_ms),
-                self.model_id,
                 fields,
                 dialect,
                 sent_ns=OPEN_STAMP,

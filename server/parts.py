@@ -13,6 +13,7 @@ from server.calibration_service import CalibrationService
 from server.dialects import Up
 from server.drift.status import WatchedCamera, watched_cameras
 from server.drift.watch import DriftWatch
+from server.models import Models
 from server.pipeline import Pipeline
 from server.previews import Previews
 from server.rig_marks import HandCoverage
@@ -27,6 +28,7 @@ class Parts:
         broadcaster: The clients of the stream.
         previews: Pictures.
         calibration: The running calibration and its versions.
+        models: Which models may run.
         drift: Whether the calibration still fits.
         metrics: What is scraped.
         hand_coverage: Where in the pictures hands were seen.
@@ -37,6 +39,7 @@ class Parts:
     broadcaster: Broadcaster
     previews: Previews
     calibration: CalibrationService
+    models: Models
     drift: DriftWatch
     metrics: CollectorRegistry
     hand_coverage: HandCoverage

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from calibration import Rig
 from capture.frames import FrameSet
-from engine.types import HandEngine
+from engine.types import HandEngine, HandPose
 from server.solved import Shelf, Solved
 from server.window import SlidingWindow, WindowStats
 
@@ -101,7 +101,7 @@ class Pipeline:
 
     Args:
         session: A started capture session; whoever started it stops it.
-        engine: The engine; the pipeline closes it.
+        engine: The engine to begin with. Whichever runs at the end, the pipeline closes.
         rig: The calibration to begin with.
     """
 
@@ -116,6 +116,9 @@ class Pipeline:
         self._end_listeners: list[Callable[[Solved], None]] = []
         self._lock = threading.Lock()
         self._pending: tuple[Rig, Future[Rig]] | None = None
+        self._pending_engine: tuple[HandEngine, Future[HandEngine]] | None = None
+        self._highest_id = 0
+        self._ids_before = 0
         self._masked: frozenset[str] = frozenset()
         self._suspect: frozenset[str] = frozenset()
         self._state = STARTING
@@ -223,6 +226,23 @@ class Pipeline:
             replaced[1].cancel()
         return done
 
+    def request_engine(self, engine: HandEngine) -> Future[HandEngine]:
+        """Ask for another engine, to be taken up between two frame sets. Its hands get ids that were not given yet.
+
+        Args:
+            engine: Ready to run.
+
+        Returns:
+            Done once it is in use, with the engine that it replaced: that is the caller's to close. Cancelled if a
+            later request came first or the pipeline ended: then `engine` is.
+        """
+        done: Future[HandEngine] = Future()
+        with self._lock:
+            replaced, self._pending_engine = self._pending_engine, (engine, done)
+        if replaced is not None:
+            replaced[1].cancel()
+        return done
+
     def start(self) -> None:
         """Start the engine thread."""
         self._thread.start()
@@ -241,6 +261,10 @@ class Pipeline:
             return False
         self._state = STOPPED
         self._shelf.put(None)
+        with self._lock:
+            pending, self._pending_engine = self._pending_engine, None
+        if pending is not None:
+            pending[1].cancel()
         self.engine.close()
         return True
 
@@ -254,6 +278,7 @@ class Pipeline:
                 self._stopping.wait(_RETRY_S)
                 frame_set = None
             self._apply_pending_rig()
+            self._apply_pending_engine()
             if frame_set is None:
                 self._rest()
             else:
@@ -294,19 +319,30 @@ class Pipeline:
             self._masked = self._suspect = frozenset()
         done.set_result(rig)
 
+    def _apply_pending_engine(self) -> None:
+        with self._lock:
+            pending, self._pending_engine = self._pending_engine, None
+        if pending is None or not pending[1].set_running_or_notify_cancel():
+            return
+        engine, done = pending
+        replaced, self.engine = self.engine, engine
+        self._ids_before = self._highest_id
+        done.set_result(replaced)
+
     def _solve(self, frame_set: FrameSet) -> None:
         with self._lock:
             rig, masked, suspect = self._rig, self._masked, self._suspect
         self._last_set_ns = time.monotonic_ns()
         try:
             exposure_ns = frame_set.timestamp_ns
-            hands = self.engine.process(_without(frame_set, masked), rig)
+            hands = self._renumbered(self.engine.process(_without(frame_set, masked), rig))
         except Exception as error:  # noqa: BLE001 - one frame set is lost, not the service
             frame_set.release()
             self._note_error(error)
             self._reset_engine()
             return
-        solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count, masked, suspect)
+        model_id = self.engine.card.model_id
+        solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count, model_id, masked, suspect)
         self._solved_count += 1
         self._window.add(exposure_ns, solved.solved_ns)
         self._latest = solved
@@ -322,6 +358,13 @@ class Pipeline:
                 listener(solved)
             except Exception as error:  # noqa: BLE001 - one listener's fault is not the others'
                 self._note_error(error)
+
+    def _renumbered(self, hands: tuple[HandPose, ...]) -> tuple[HandPose, ...]:
+        """The hands of an engine that was taken up later: it counts from the start, but these are others."""
+        if self._ids_before:
+            hands = tuple(replace(hand, id=hand.id + self._ids_before) for hand in hands)
+        self._highest_id = max([self._highest_id, *(hand.id for hand in hands)])
+        return hands
 
     def _reset_engine(self) -> None:
         try:

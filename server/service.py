@@ -22,6 +22,7 @@ from server.broadcaster import MOST_CLIENTS
 from server.datagrams import DatagramSender
 from server.drift.policy import Policy
 from server.leap import leap_app
+from server.models import ModelPlace
 from server.network import listen, url_of
 from server.outputs import Outputs
 from server.pipeline import FrameSource, Pipeline
@@ -70,6 +71,7 @@ class Service:
         rig: The calibration to begin with.
         announce: Told the viewer's address once requests are answered.
         recordings: Where to record; None offers no recording.
+        models: Which models may be chosen while it runs; None offers no change.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class Service:
         rig: Rig,
         announce: Callable[[str], None],
         recordings: RecordingPlace | None = None,
+        models: ModelPlace | None = None,
     ) -> None:
         self._settings = settings
         self._recording_place = recordings
+        self._models = models
         self._open_session = open_session
         self._open_engine = open_engine
         self._rig = rig
@@ -168,6 +172,7 @@ class Service:
             senders=self._senders,
             recordings=self._recordings,
             drift=self._settings.drift,
+            models=self._models,
         )
         if self.leap_address is None:
             return app

@@ -22,6 +22,7 @@ class Solved:
         hands: The hands in this set; empty when there is none.
         solved_ns: When the answer was there, monotonic clock.
         sequence: Counts up by one for each answer.
+        model_id: What made the answer; the service may change its model between two answers.
         masked: Cameras that gave a frame but were left out, because their calibration does not fit.
         suspect: Cameras that were used although one of them does not fit its calibration.
         ended: Whether this is no answer but the word that none will follow: the last frame set without its hands,
@@ -33,6 +34,7 @@ class Solved:
     hands: tuple[HandPose, ...]
     solved_ns: int
     sequence: int
+    model_id: str
     masked: frozenset[str] = frozenset()
     suspect: frozenset[str] = frozenset()
     ended: bool = False

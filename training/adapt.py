@@ -36,6 +36,9 @@ _WINDOWS: Final = "windows"
 _RUN: Final = "run"
 MODEL: Final = "model.onnx"
 
+RUNNING: Final = "running"
+ADAPTED: Final = "adapted"
+
 Footage = Callable[[], Iterator[FrameSet]]
 """Begins the recording anew: its frame sets in order, each valid until the next."""
 
@@ -83,7 +86,7 @@ class Verdict:
     """What adaptation came to.
 
     Args:
-        figures: By engine: the running one, and `adapted`.
+        figures: By engine: `RUNNING` and `ADAPTED`.
         left_out: Whether each camera was left out in turn; else both cameras answered and judged.
         better: Whether the adapted network is better than the running engine.
         model: The adapted network's file; None where it is not better.
@@ -106,8 +109,11 @@ def adapt(
     *,
     name: str,
     beside: WindowSource | None = None,
-    on_frame_set: Callable[[str], None] = lambda _: None,
+    opened: Callable[[str], HandEngine] = open_engine,
+    on_labelled: Callable[[str], None] = lambda _: None,
+    on_level: Callable[[str], None] = lambda _: None,
     on_step: Callable[[StepReport], None] = lambda _: None,
+    on_judged: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
     """Label, fine-tune, export, compare.
 
@@ -121,35 +127,49 @@ def adapt(
         config: How.
         name: What the recording is called.
         beside: Other windows to learn from too, so that what was known is not forgotten.
-        on_frame_set: Told about each frame set that is labelled or judged.
+        opened: Opens the running model and the adapted one.
+        on_labelled: Told about each frame set that is labelled.
+        on_level: Told about each window that the trunk has seen.
         on_step: Told about each training step.
+        on_judged: Told about each frame set that an engine is judged by.
 
     Raises:
+        EngineError: If the running model or the network to start from cannot be used.
         ValueError: If the recording has too few hands, or the judged part shows none to both engines.
     """
+    # What cannot be used is said before the long work, not after it.
+    opened(running).close()
+    network = load_network(start, hand_model).config
     windows = folder / _WINDOWS
     if not is_labelled(windows):
         finder = open_engine()
         try:
-            label_footage(windows, footage(), rig, finder, name=name, stride=config.stride, advance=on_frame_set)
+            label_footage(windows, footage(), rig, finder, name=name, stride=config.stride, advance=on_labelled)
         finally:
             finder.close()
     first_judged = round((1.0 - config.held_out) * frame_sets_of(windows))
     learnt = windows_before(windows, first_judged)
     data: WindowSource = learnt if beside is None else Joined([learnt, beside])
-    network = load_network(start, hand_model).config
     run = RunConfig(network, config.fit, start=start)
-    weights_path = train(folder / _RUN, run, data, None, hand_model, device=torch.device("cpu"), on_step=on_step)
+    weights_path = train(
+        folder / _RUN,
+        run,
+        data,
+        None,
+        hand_model,
+        device=torch.device("cpu"),
+        on_step=on_step,
+        on_level=on_level,
+    )
     candidate = _export(folder / f"candidate-{MODEL}", weights_path, start, hand_model, learnt)
 
     def judged_part() -> Iterator[FrameSet]:
         for frame_set in itertools.islice(footage(), first_judged, None):
             yield frame_set
-            on_frame_set("judging")
+            on_judged("judging")
 
-    engines = {running: lambda: open_engine(running), "adapted": lambda: open_engine(str(candidate))}
-    figures = judge(judged_part, rig, engines)
-    better = figures["adapted"].median_px < figures[running].median_px
+    figures = judge(judged_part, rig, {RUNNING: lambda: opened(running), ADAPTED: lambda: opened(str(candidate))})
+    better = figures[ADAPTED].median_px < figures[RUNNING].median_px
     model = folder / MODEL
     if better:
         candidate.replace(model)

@@ -203,9 +203,9 @@ class Comparison:
         if _trainable(method):
             feed = self._levels(self._data.train)
             # Convolutions of a CPU are faster with channels last; nothing else changes.
-            for part in method.module.modules():
-                if isinstance(part, nn.Conv2d):
-                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for module in method.module.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             config = FitConfig(
                 epochs=self._budget.epochs,
                 batch_size=self._budget.batch_size,

@@ -267,7 +267,8 @@ class _Problem:
             measured += 2 * int(batch.there.sum())
         tie = self._numbers.tie
         noise = float(np.sqrt(squares / max(measured - tie.shape[1] - 6 * len(self._instants), 1)))
-        reduced = eliminated(normal.H, normal.across, np.linalg.pinv(normal.H_board, hermitian=True))
+        inverses = np.linalg.pinv(normal.H_board, hermitian=True).astype(np.float64)
+        reduced = eliminated(normal.H, normal.across, inverses)
         covariance = noise**2 * tie @ np.linalg.pinv(reduced, hermitian=True) @ tie.T
         poses = dict(zip(self._instants, state.T_world_board, strict=True))
         return Adjusted(Bundle(state.cameras, poses), tuple(by_view), covariance, noise, iterations)
@@ -310,7 +311,7 @@ def _padded(
 def huber(
     lengths: NDArray[np.float64], robust: float | NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the cost of residuals of these lengths, and their weights: beyond `robust` the cost grows in proportion."""
+    """Cost of residuals of these lengths and their weights: beyond `robust` the cost grows in proportion."""
     beyond = lengths > robust
     costs = np.where(beyond, robust * (lengths - robust / 2), lengths**2 / 2)
     return costs, np.where(beyond, robust / np.maximum(lengths, 1e-12), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, cast
 
 import typer
@@ -14,6 +15,7 @@ from server.commands.options import (
     LeapOption,
     LeapPortOption,
     LiveLinkOption,
+    ModelsOption,
     PortOption,
     RecordingsOption,
     SmoothingOption,
@@ -26,6 +28,7 @@ def demo(
     port: PortOption = 8000,
     views: Annotated[int, typer.Option("--views", min=2, max=8, help="Rendered cameras.")] = 4,
     hands: Annotated[int, typer.Option("--hands", min=1, max=2, help="Hands in the scene.")] = 2,
+    models: ModelsOption = None,
     host: HostOption = "127.0.0.1",
     insecure: InsecureOption = False,
     token_file: TokenFileOption = None,
@@ -55,6 +58,7 @@ def demo(
     from engine.synthetic.scene import HandScene
     from server.commands.serving import chosen_outputs, run_service, settings
     from server.commands.sources import SCENE_RATE_HZ, SCENE_SEED, SCENE_UP
+    from server.models import ModelPlace
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(SCENE_UP, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
@@ -69,6 +73,6 @@ def demo(
         title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",
         rig=rig,
         open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
-        open_engine=lambda: open_engine(smoothing=smoothing),
+        models=ModelPlace("detector", partial(open_engine, smoothing=smoothing), models),
         recordings=RecordingPlace(recordings, config),
     )

@@ -14,6 +14,10 @@ ModelOption = Annotated[
         "--model", help="detector (default), detector-full, detector-lite, lite, or a file that `usthand export` wrote."
     ),
 ]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of exported networks (.onnx) that may be chosen while the service runs."),
+]
 BackendOption = Annotated[
     str, typer.Option("--backend", help="What executes the model: auto, onnxruntime, tensorrt or torch.")
 ]

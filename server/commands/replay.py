@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from server.commands.options import (
     LeapPortOption,
     LiveLinkOption,
     ModelOption,
+    ModelsOption,
     PortOption,
     RecordingsOption,
     SmoothingOption,
@@ -35,6 +37,7 @@ def replay(
     speed: Annotated[float, typer.Option("--speed", min=0.01, max=100, help="1 is the pace it was recorded at.")] = 1.0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
     model: ModelOption = "detector",
+    models: ModelsOption = None,
     backend: BackendOption = "auto",
     hand_model: HandModelOption = None,
     port: PortOption = 8000,
@@ -62,17 +65,19 @@ def replay(
     from engine.factory import open_engine
     from server.commands.serving import chosen_outputs, run_service, settings
     from server.commands.sources import open_session
+    from server.models import ModelPlace
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_replay(recording, speed, loop=loop)
+    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing)
     run_service(
         chosen,
         title=f"Replaying {recording} with {len(calibrated)} cameras.",
         rig=calibrated,
         open_session=lambda: open_session(config, calibrated, "live"),
-        open_engine=lambda: open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing),
+        models=ModelPlace(model, opened, models),
         recordings=RecordingPlace(recordings, config),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from server.commands.options import (
     DEFAULT_RECORDINGS,
     BackendOption,
@@ -13,6 +15,7 @@ from server.commands.options import (
     LeapPortOption,
     LiveLinkOption,
     ModelOption,
+    ModelsOption,
     PortOption,
     RecordingsOption,
     RigOption,
@@ -26,6 +29,7 @@ from server.commands.options import (
 def serve(
     rig: RigOption,
     model: ModelOption = "detector",
+    models: ModelsOption = None,
     backend: BackendOption = "auto",
     hand_model: HandModelOption = None,
     port: PortOption = 8000,
@@ -55,16 +59,18 @@ def serve(
     from engine.factory import open_engine
     from server.commands.serving import chosen_outputs, run_service, settings
     from server.commands.sources import open_rig, open_session
+    from server.models import ModelPlace
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_rig(rig)
+    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing)
     run_service(
         chosen,
         title=f"Serving rig {config.name or rig.name!r} with {len(calibrated)} cameras.",
         rig=calibrated,
         open_session=lambda: open_session(config, calibrated, "live"),
-        open_engine=lambda: open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing),
+        models=ModelPlace(model, opened, models),
         recordings=RecordingPlace(recordings, config),
     )

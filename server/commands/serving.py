@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from calibration import Rig
-from engine.types import HandEngine
 from server.access import Access, read_token
 from server.datagrams import Target
 from server.dialects import UPS, read_up
 from server.drift.policy import read_policy
+from server.models import ModelPlace
 from server.outputs import Outputs
 from server.pipeline import FrameSource
 from server.recording.recordings import RecordingPlace
@@ -65,7 +65,7 @@ def run_service(
     title: str,
     rig: Rig,
     open_session: Callable[[], FrameSource],
-    open_engine: Callable[[], HandEngine],
+    models: ModelPlace,
     recordings: RecordingPlace,
 ) -> None:
     """Serve until Ctrl-C."""
@@ -85,10 +85,11 @@ def run_service(
     service = Service(
         chosen,
         open_session=open_announced,
-        open_engine=open_engine,
+        open_engine=models.open_start,
         rig=rig,
         announce=announce,
         recordings=recordings,
+        models=models,
     )
     service.run()
 

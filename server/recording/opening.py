@@ -54,7 +54,7 @@ def open_recorder(
         folder: Where; it exists and is empty.
         config: What the rig file says.
         rig: The calibration now.
-        card: Of the engine that makes the poses; None without poses.
+        card: Of the engine that makes the poses as it begins; None without poses.
         options: How.
 
     Raises:
@@ -86,7 +86,6 @@ def open_recorder(
         file,
         info,
         folder,
-        model_id="" if card is None else card.model_id,
         backlog=Backlog(options.queue_bytes),
         reserve_bytes=options.reserve_bytes,
     )

@@ -26,7 +26,6 @@ class Recorder:
         place: The file that it writes to; likewise.
         info: What the recording says of itself.
         folder: The recording's folder.
-        model_id: What makes the answers.
         backlog: What may wait.
         reserve_bytes: What is left free on the disk.
     """
@@ -38,7 +37,6 @@ class Recorder:
         info: RecordingInfo,
         folder: Path,
         *,
-        model_id: str,
         backlog: Backlog | None = None,
         reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
@@ -52,7 +50,6 @@ class Recorder:
             folder,
             backlog=self._backlog,
             tally=self._tally,
-            model_id=model_id,
             reserve_bytes=reserve_bytes,
         )
         self._first_id: int | None = None

@@ -49,7 +49,6 @@ class Scribe:
         folder: Where that lies, for messages.
         backlog: Where what waits is counted.
         tally: Where what becomes of it is counted.
-        model_id: What makes the answers.
         reserve_bytes: What is left free on the disk.
     """
 
@@ -61,7 +60,6 @@ class Scribe:
         *,
         backlog: Backlog,
         tally: Tally,
-        model_id: str,
         reserve_bytes: int,
     ) -> None:
         self.queue: queue.SimpleQueue[PendingSet | Solved | None] = queue.SimpleQueue()
@@ -70,7 +68,6 @@ class Scribe:
         self._folder = folder
         self._backlog = backlog
         self._tally = tally
-        self._model_id = model_id
         self._reserve_bytes = reserve_bytes
         self._cut_off = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usthand-recorder", daemon=True)
@@ -150,7 +147,7 @@ class Scribe:
         self._backlog.written(sum(len(picture) for picture in pictures if picture is not None))
 
     def _write_answer(self, solved: Solved) -> None:
-        message = hands_message(solved, self._model_id, DEFAULT_FIELDS, DIALECTS["mano"], sent_ns=time.monotonic_ns())
+        message = hands_message(solved, DEFAULT_FIELDS, DIALECTS["mano"], sent_ns=time.monotonic_ns())
         timestamp_ns = solved.frame_set.timestamp_ns
         self._writer.add_calibration(solved.rig, timestamp_ns)
         self._writer.add_hands(encode_json(message), timestamp_ns, solved.solved_ns, solved.sequence)

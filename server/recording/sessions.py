@@ -112,7 +112,8 @@ def record_lossless(
                     break
                 if engine is not None:
                     hands = engine.process(frame_set, rig)
-                    recorder.answer(Solved(frame_set, rig, hands, time.monotonic_ns(), sequence), wait=True)
+                    solved = Solved(frame_set, rig, hands, time.monotonic_ns(), sequence, engine.card.model_id)
+                    recorder.answer(solved, wait=True)
                 sequence += 1
             watch(recorder.status())
 

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.encoding import plain
+from server.models import ModelRefusedError, ModelSwapBusyError, ModelSwapTimeoutError, UnknownModelError
 from server.parts import Parts, Running
 
 router = APIRouter(tags=["engine"])
 
 
+class ChosenModel(BaseModel):
+    """Which model to run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(max_length=200, description="One of the names in `models`. Never a path.")]
+
+
 @router.get("/engine")
 def engine(parts: Running) -> dict[str, Any]:
-    """Give the card of the running model, its state, rate and latency."""
-    return {**asdict(parts.pipeline.engine.card), "state": parts.pipeline.state, **_speed(parts)}
+    """Give the card of the running model, its state, rate and latency, and the models that may be chosen."""
+    card = asdict(parts.pipeline.engine.card)
+    return {**card, "state": parts.pipeline.state, **_speed(parts), "models": parts.models.names()}
+
+
+@router.post(
+    "/engine",
+    responses={
+        404: {"description": "There is no such model."},
+        409: {"description": "Another change is under way."},
+        422: {"description": "The model cannot run here, with the reason; the old one runs on."},
+        503: {"description": "The engine did not take it up in time; the old one runs on."},
+    },
+)
+async def choose(parts: Running, wanted: ChosenModel) -> dict[str, Any]:
+    """Change the model between two frame sets: it is opened and tried beside the stream, which goes on meanwhile."""
+    try:
+        card = await asyncio.wrap_future(parts.models.choose(wanted.model))
+    except UnknownModelError as error:
+        raise HTTPException(404, str(error)) from None
+    except ModelSwapBusyError as error:
+        raise HTTPException(409, str(error)) from None
+    except ModelRefusedError as error:
+        raise HTTPException(422, str(error)) from None
+    except ModelSwapTimeoutError as error:
+        raise HTTPException(503, str(error)) from None
+    return asdict(card)
 
 
 @router.get("/stats")

@@ -46,7 +46,7 @@ def latest_hands(
     now_ns = time.monotonic_ns()
     if now_ns - solved.solved_ns > STALE_NS:
         solved = replace(solved, hands=())
-    message = hands_message(solved, parts.pipeline.engine.card.model_id, chosen, spoken, sent_ns=now_ns)
+    message = hands_message(solved, chosen, spoken, sent_ns=now_ns)
     return Response(encode_json(message), media_type="application/json", headers={"cache-control": "no-store"})
 
 

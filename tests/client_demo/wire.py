@@ -42,7 +42,12 @@ def solved_of(number):
     image = np.zeros((240, 320, 3), np.uint8)
     frames = tuple(Frame(camera.id, number, exposure_ns, exposure_ns + 2_000_000, image) for camera in RIG)
     return Solved(
-        FrameSet(number, frames, 1.25, lambda: None), RIG, hands_of(number), exposure_ns + 9_000_000, 400 + number
+        FrameSet(number, frames, 1.25, lambda: None),
+        RIG,
+        hands_of(number),
+        exposure_ns + 9_000_000,
+        400 + number,
+        "golden-1",
     )
 
 
@@ -53,7 +58,7 @@ def payloads(dialect, encoding, fields, messages=3):
     for number in range(messages):
         solved = solved_of(number)
         sent_ns = solved.solved_ns + 500_000
-        said.append(hands_message(solved, "golden-1", frozenset(fields), DIALECTS[dialect], sent_ns=sent_ns))
+        said.append(hands_message(solved, frozenset(fields), DIALECTS[dialect], sent_ns=sent_ns))
     said.append({"type": "pong", "t": 7, "received_ns": FIRST_NS, "sent_ns": FIRST_NS + 1})
     encoded = [encode(message, encoding) for message in said]
     return [payload.decode() for payload in encoded] if encoding == "json" else encoded

@@ -24,6 +24,7 @@ from engine.types import EngineCard, HandPose
 from server.access import Access
 from server.app import create_app
 from server.leap import leap_app
+from server.models import ModelPlace
 from server.network import listen
 from server.outputs import Outputs
 from server.pipeline import Pipeline
@@ -225,11 +226,12 @@ def serving(
     rig: Rig,
     access: Access | None = None,
     outputs: Outputs | None = None,
+    models: ModelPlace | None = None,
 ) -> Iterator[Running]:
     """Serve in a thread, by the real web server with its real settings; Leap's port is there too."""
     pipeline = Pipeline(session, engine, rig)
     outputs = outputs or Outputs()
-    app = create_app(pipeline, access, up=outputs.up, senders=outputs.open_senders(), send_timeout_s=1.0)
+    app = create_app(pipeline, access, up=outputs.up, senders=outputs.open_senders(), send_timeout_s=1.0, models=models)
     leap = leap_app(app.state.parts.broadcaster, Access(), up=outputs.up, send_timeout_s=1.0)
     listeners = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
     port, leap_port = (listener.getsockname()[1] for listener in listeners)
@@ -291,7 +293,7 @@ def engine(hands: tuple[HandPose, ...]) -> FakeEngine:
 
 @pytest.fixture
 def solved(rig: Rig, session: FakeSession, hands: tuple[HandPose, ...]) -> Solved:
-    return Solved(session.frame_set(), rig, hands, time.monotonic_ns(), 412)
+    return Solved(session.frame_set(), rig, hands, time.monotonic_ns(), 412, "fake-1")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def read_bundle(data):
 
 def outgoing_of(solved, *hands):
     solved = replace(solved, hands=hands)
-    return Outgoing(solved, "m", MotionHistory().add(solved))
+    return Outgoing(solved, MotionHistory().add(solved))
 
 
 def test_a_message_is_the_one_of_the_specification():

@@ -18,7 +18,7 @@ EVERYTHING = frozenset(FIELDS)
 
 
 def build(solved, fields=DEFAULT_FIELDS, dialect="mano", **options):
-    return hands_message(solved, "fake-1", fields, DIALECTS[dialect], **options)
+    return hands_message(solved, fields, DIALECTS[dialect], **options)
 
 
 def assert_same(from_json, from_msgpack, key=""):
@@ -113,7 +113,7 @@ def test_a_field_brings_its_keys_and_no_others(solved, field, keys):
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_the_sent_stamp_is_spliced_in(solved, encoding):
     decode = json.loads if encoding == "json" else msgpack.unpackb
-    encoded = Outgoing(solved, "fake-1", {}).encoded(encoding, DIALECTS["mano"], DEFAULT_FIELDS)
+    encoded = Outgoing(solved, {}).encoded(encoding, DIALECTS["mano"], DEFAULT_FIELDS)
     first, second = decode(encoded.sent(123)), decode(encoded.sent(2**63))
     assert first["stamps_ns"].pop("sent") == 123
     assert second["stamps_ns"].pop("sent") == 2**63
@@ -121,7 +121,7 @@ def test_the_sent_stamp_is_spliced_in(solved, encoding):
 
 
 def test_an_encoding_is_made_once_however_many_ask(solved, hands, monkeypatch):
-    outgoing = Outgoing(solved, "fake-1", {})
+    outgoing = Outgoing(solved, {})
     calls = []
     original = OpenMessage.of.__func__
     monkeypatch.setattr(OpenMessage, "of", classmethod(lambda cls, *a: calls.append(a) or original(cls, *a)))
@@ -136,7 +136,7 @@ def test_the_mesh_is_skinned_once_for_all_encodings(solved, monkeypatch):
     posed = type(solved.hands[0].posed)
     original = posed.vertices
     monkeypatch.setattr(posed, "vertices", lambda hand: skinned.append(hand) or original(hand))
-    outgoing = Outgoing(solved, "fake-1", {})
+    outgoing = Outgoing(solved, {})
     for encoding in ("json", "msgpack"):
         for dialect in DIALECTS.values():
             outgoing.encoded(encoding, dialect, EVERYTHING)

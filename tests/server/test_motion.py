@@ -56,7 +56,7 @@ def answer():
     def build(number, *hands, rig=rig, at_ns=None):
         at_ns = 10**9 + number * PERIOD_NS if at_ns is None else at_ns
         frames = tuple(Frame(camera.id, number, at_ns, at_ns, np.zeros((2, 2, 3), np.uint8)) for camera in rig)
-        return Solved(FrameSet(number, frames, 0.0, lambda: None), rig, hands, at_ns, number)
+        return Solved(FrameSet(number, frames, 0.0, lambda: None), rig, hands, at_ns, number, "fake-1")
 
     return build
 
@@ -175,7 +175,7 @@ def test_an_answer_is_predicted_once_for_all_who_ask_the_same(moving, answer, mo
     history = MotionHistory()
     seen(history, answer, moving, range(5))
     solved = answer(5, moving(5 * PERIOD_NS * 1e-9), moving(0.3, hand_id=8))
-    outgoing = Outgoing(solved, "fake-1", history.add(solved))
+    outgoing = Outgoing(solved, history.add(solved))
     made = []
     motion = type(outgoing.motion[3])
     original = motion.predicted
@@ -194,7 +194,7 @@ def test_the_message_says_how_far_each_hand_was_predicted(moving, answer):
     history = MotionHistory()
     seen(history, answer, moving, range(5))
     solved = answer(5, moving(5 * PERIOD_NS * 1e-9), moving(0.3, hand_id=8))
-    outgoing = Outgoing(solved, "fake-1", history.add(solved))
+    outgoing = Outgoing(solved, history.add(solved))
     fields = DEFAULT_FIELDS | {"vertices"}
     moved, plain = (
         json.loads(outgoing.encoded("json", DIALECTS["mano"], fields, ms).sent(OPEN_STAMP - 1)) for ms in (50, 0)

@@ -27,14 +27,14 @@ def valid(model, payload):
 def test_messages_of_every_dialect_are_valid(dialect, predict_ms, solved, rig):
     chosen = DIALECTS[dialect]
     hello = valid(Hello, encode_json(hello_message(rig, "m", chosen, encoding="json", fields=EVERYTHING, max_hz=30.0)))
-    hands = valid(Hands, encode_json(hands_message(solved, "m", EVERYTHING, chosen, sent_ns=5, predict_ms=predict_ms)))
+    hands = valid(Hands, encode_json(hands_message(solved, EVERYTHING, chosen, sent_ns=5, predict_ms=predict_ms)))
     assert hello.schema_id == SCHEMA_ID
     for hand in hands.hands:
         count = len(hello.joint_names)
         assert {len(hand.joints), len(hand.orientations), len(hand.radii), len(hand.tracked)} == {count}
         assert len(hand.covariance_mm2) == count
     for field in FIELDS:
-        valid(Hands, encode_json(hands_message(solved, "m", frozenset({field}), chosen)))
+        valid(Hands, encode_json(hands_message(solved, frozenset({field}), chosen)))
 
 
 def test_a_stream_is_valid_from_hello_to_pong(running):
@@ -54,7 +54,7 @@ def test_a_number_that_is_none_is_null_and_still_valid(solved, hands):
     joints[8] = np.nan
     broken = replace(solved, hands=(replace(hands[0], joints_world=joints),))
     for dialect in DIALECTS.values():
-        said = valid(Hands, encode_json(hands_message(broken, "m", EVERYTHING, dialect)))
+        said = valid(Hands, encode_json(hands_message(broken, EVERYTHING, dialect)))
         assert any(None in row for row in said.hands[0].joints)
 
 
@@ -72,7 +72,7 @@ def test_a_number_that_is_none_is_null_and_still_valid(solved, hands):
     ],
 )
 def test_what_is_not_so_is_not_valid(change, solved):
-    message = json.loads(encode_json(hands_message(solved, "m", EVERYTHING, DIALECTS["mano"])))
+    message = json.loads(encode_json(hands_message(solved, EVERYTHING, DIALECTS["mano"])))
     valid(Hands, json.dumps(message))
     change(message)
     with pytest.raises(ValidationError):

@@ -41,7 +41,7 @@ class Acting:
             answers = tuple(
                 replace(self.hand, id=seen.hand_id, keypoints_px=seen.keypoints_px) for seen in frame.sightings
             )
-            self.watch.observe(Solved(replace(frame_set, frames=frames), self.rig, answers, 0, 0))
+            self.watch.observe(Solved(replace(frame_set, frames=frames), self.rig, answers, 0, 0, "fake-1"))
             self.watch.work(frame.time_s + 1e6)
         self.time_s += seconds
 
@@ -149,7 +149,7 @@ def test_a_camera_that_is_lost_stays_lost_whatever_its_calibration(session):
 def test_watching_costs_the_engine_next_to_nothing(rig, session, engine, hands):
     watch = DriftWatch(Pipeline(session, engine, rig))
     frame_set = session.frame_set()
-    solved = Solved(frame_set, rig, hands, 0, 0)
+    solved = Solved(frame_set, rig, hands, 0, 0, "fake-1")
     for _ in range(1000):
         watch.observe(solved)
     assert len(watch._waiting) <= 256, "an idle watch keeps no more than it can use"

@@ -26,7 +26,7 @@ EXTENDED = {
 def frame_of(solved):
     def build(*hands, history=None, solved=solved):
         solved = replace(solved, hands=hands)
-        return json.loads(frame_bytes(Outgoing(solved, "m", (history or MotionHistory()).add(solved)), "+z", 30.0))
+        return json.loads(frame_bytes(Outgoing(solved, (history or MotionHistory()).add(solved)), "+z", 30.0))
 
     return build
 

@@ -80,7 +80,7 @@ def make_recorder(tmp_path: Path, disk: FakeDisk, rig: Rig) -> Iterator[Callable
     ) -> Recorder:
         info = RecordingInfo("take", "now", rig.camera_ids, 8.0, pictures or Pictures("raw"), 0, "test")
         writer = RecordingWriter(disk, info, rig, engine={}, flush_bytes=flush_bytes)
-        options = {"model_id": "fake-1", "reserve_bytes": 1000, **more}
+        options = {"reserve_bytes": 1000, **more}
         made.append(Recorder(writer, disk, info, tmp_path, backlog=Backlog(queue_bytes), **options))
         return made[-1]
 

@@ -20,7 +20,7 @@ SET_BYTES = 2 * 64 * 48 * 3
 @pytest.fixture
 def solved_of(rig, frame_set_of):
     def make(number, calibrated=None):
-        return Solved(frame_set_of(number), calibrated or rig, (), 2_000_000_000 + number, number)
+        return Solved(frame_set_of(number), calibrated or rig, (), 2_000_000_000 + number, number, "fake-1")
 
     return make
 
