@@ -24,6 +24,7 @@ from engine.hand_model.model import HandModel
 from engine.network.export import export_network, make_card
 from engine.network.weights import load_weights
 from engine.types import HandEngine
+from training.agreement import AgreedLabels
 from training.datasets import Joined
 from training.datasets.base import WindowSource
 from training.feeds import Windows
@@ -149,7 +150,7 @@ def adapt(
             finder.close()
     first_judged = round((1.0 - config.held_out) * frame_sets_of(windows))
     learnt = windows_before(windows, first_judged)
-    data: WindowSource = learnt if beside is None else Joined([learnt, beside])
+    data = AgreedLabels(learnt if beside is None else Joined([learnt, beside]))
     run = RunConfig(network, config.fit, start=start)
     weights_path = train(
         folder / _RUN,

@@ -46,7 +46,7 @@ class NetworkConfig:
     """
 
     name: str = "lite"
-    backbone: str = "mediapipe-lite"
+    backbone: str = "mediapipe-full"
     input_px: int = 224
     light_decoder: bool = True
     feature_channels: int = 64

@@ -53,6 +53,13 @@ def evaluate(
     joints: Annotated[
         str, typer.Option("--joints", help="Whose joints the truth means: detector's, model's, or by the labels: auto.")
     ] = "auto",
+    raw_labels: Annotated[
+        bool,
+        typer.Option(
+            "--raw-labels/--agreed-labels",
+            help="For tables: learn from each view's labels as they are, or as all views agree.",
+        ),
+    ] = False,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="For tables: run these methods only, of what is missing.")
     ] = None,
@@ -76,6 +83,7 @@ def evaluate(
 
     from engine.hand_model.model import HandModel
     from engine.network.config import preset
+    from training.agreement import AgreedLabels
     from training.comparison import Budget, Comparison, Data, contenders
     from training.tables import table as table_of
     from training.tabulate import run_missing, said
@@ -94,10 +102,14 @@ def evaluate(
         config, model = preset(network), HandModel.load(hand_model)
         budget = Budget(epochs, batch_size, learning_rate)
         held = None if held_out is None else _exam(_source(held_out, 0), joints)
+
+        def lessons(path: Path) -> WindowSource:
+            windows = _source(path, train_windows)
+            return windows if raw_labels else AgreedLabels(windows)
+
         with _bar() as (on_level, on_run, on_step):
             comparisons = [
-                Comparison(runs, Data(_source(path, train_windows), exam, held), config, model, budget, on_level)
-                for path in train
+                Comparison(runs, Data(lessons(path), exam, held), config, model, budget, on_level) for path in train
             ]
             if not show:
                 chosen = range(first_seed, first_seed + seeds)

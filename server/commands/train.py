@@ -43,6 +43,12 @@ def train(
     ] = True,
     trunk_rate: Annotated[float, typer.Option("--trunk-rate", help="Factor on the encoder's learning rate.")] = 1.0,
     heatmap_weight: Annotated[float, typer.Option("--heatmap-weight", help="lambda_0 of eq. 17.")] = 0.001,
+    raw_labels: Annotated[
+        bool,
+        typer.Option(
+            "--raw-labels/--agreed-labels", help="Learn from each view's labels as they are, or as all views agree."
+        ),
+    ] = False,
     fewest_views: Annotated[
         int, typer.Option("--fewest-views", min=0, max=8, help="Each step sees so many views or more; 0: always all.")
     ] = 2,
@@ -68,6 +74,7 @@ def train(
 
     from engine.hand_model.model import HandModel
     from engine.network.config import preset
+    from training.agreement import AgreedLabels
     from training.datasets import Joined, ShardedWindows
     from training.distributed import rank
     from training.fit import FitConfig
@@ -79,7 +86,8 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     sources = [ShardedWindows(path) for path in data]
-    windows = Joined(sources)
+    joined = Joined(sources)
+    windows: WindowSource = joined if raw_labels else AgreedLabels(joined)
     seen: WindowSource | None = None if validation is None else ShardedWindows(validation)
     if seen is not None and any(source.detected for source in sources):
         # What was learnt from a detector's labels has its joints, and is measured by them.
