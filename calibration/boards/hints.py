@@ -14,6 +14,7 @@ from calibration.boards.aprilgrid import BORDER_CELLS, AprilGrid
 from calibration.boards.board import Board
 from calibration.boards.charuco import Charuco
 from calibration.boards.checkerboard import Checkerboard
+from calibration.boards.detection import UNMIRROR
 from calibration.boards.dictionaries import dictionary
 
 # The largest of each family: the smaller ones are its first markers. The 16h5 family is left out: its sixteen bits are
@@ -84,7 +85,7 @@ def _said(board: Board, sight: _Sight) -> str:
     pattern = board.pattern
     seen = f"markers of {sight.family} were seen (ids {sight.ids[0]} to {sight.ids[-1]})"
     if sight.mirrored:
-        return f"{seen} in the mirrored picture: switch the camera's mirroring off"
+        return f"{seen} in the mirrored picture: {UNMIRROR}"
     if not isinstance(pattern, Charuco | AprilGrid):
         return f"{seen}: the board is a charuco or an aprilgrid, not a checkerboard"
     if not pattern.dictionary.startswith(sight.family):

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration import CalibrationError, Rig
 from calibration.boards import Board, parse_board
+from calibration.plausibility import board_size_remark
 from calibration.solving.lenses import LensChoice
 from server.calibration_judge import judge
 from server.calibration_service import CalibrationService, Upload
@@ -199,15 +200,20 @@ class LiveCalibration:
 
     def _result_map(self, outcome: Outcome, world: str) -> dict[str, Any]:
         rig = self._placed(outcome.rig, world)
+        remarks: list[str] = []
         try:
             judgement = judge(rig, self._pipeline.rig, {}, force=True)
             changes = {camera_id: asdict(change) for camera_id, change in judgement.changes.items()}
+            remarks = [*judgement.suspicions]
+            if (size := board_size_remark(rig, self._pipeline.rig)) is not None:
+                remarks.append(size)
         except CalibrationError:
             changes = {}
         return {
             "calibration_id": rig.id,
             "verdict": outcome.report["verdict"],
             "reasons": outcome.report["reasons"],
+            "remarks": remarks,
             "report": outcome.report,
             "changes": changes,
             "residuals_px": outcome.residuals_px,

