@@ -22,7 +22,7 @@ FRAMES = 60
 
 @cache
 def solved(cameras: int, lens: str, outliers: float = 0.0) -> Solved:
-    filmed = film(ring_rig(cameras, lens), FRAMES, BOARDS["a2"], outliers=outliers)
+    filmed = film(ring_rig(cameras, lens), FRAMES, BOARDS["a3"], outliers=outliers)
     return solve_rig(filmed.sights, Wishes(model=lens))  # type: ignore[arg-type]
 
 
@@ -35,8 +35,8 @@ def test_a_rig_is_found_as_well_as_its_covariance_says(cameras: int, lens: str) 
     found = solved(cameras, lens)
     off, expected = worst(place_errors(found.cameras, ring_rig(cameras, lens))), worst(expected_place_errors(found))
     assert (off < 3 * expected).all(), (off, expected)
-    # From a fifth of the frames that 0.5 mm and 0.02 degrees are asked of.
-    assert (expected < 2.5 * np.array([0.5, 0.02])).all(), expected
+    # A small board, a fifth of the frames: benchmarks.calibration_synthetic has what is asked of a metre's rig.
+    assert (expected < (1.5, 0.12)).all(), expected
     assert found.held_out.rms_px == pytest.approx(0.3 * np.sqrt(2), rel=0.05)
 
 
