@@ -22,6 +22,7 @@ MIN_BASELINE_M: Final = 0.005
 
 _SAME_SIZE = 0.03
 """A printer that fits to the page is off by more; two good calibrations differ by less."""
+_UNMOVED_DEG = 2.0
 _SAME_SHAPE = 1.3
 _OTHER_SCALE = 3.0
 _NEAR_UNIT = 1.3
@@ -66,7 +67,11 @@ def board_size_remark(rig: Rig, reference: Rig) -> str | None:
         reference: The calibration that ran till then, of the same cameras.
     """
     ratio = _scale_to(rig, reference) if len(rig) > 1 else None
-    if ratio is None or abs(ratio - 1.0) < _SAME_SIZE:
+    if ratio is None or abs(ratio - 1.0) < _SAME_SIZE or _difference_deg(rig, reference) > _UNMOVED_DEG:
+        return None
+    new, old = (baselines_m(r)[np.triu_indices(len(rig), 1)] for r in (rig, reference))
+    if float(np.ptp(new / old)) > abs(ratio - 1.0) / 4:
+        # Cameras that were moved a little change distances by different ratios.
         return None
     return (
         f"the cameras are {ratio:.3f} times as far from each other as in the running calibration, and stand alike: "

@@ -187,7 +187,7 @@ class LiveCalibration:
             "model": session.model,
             "started": session.started,
             "frame_sets": seen.frame_sets,
-            "cameras": {camera_id: _camera_map(view) for camera_id, view in seen.cameras.items()},
+            "cameras": {i: _camera_map(view, looking=not solving) for i, view in seen.cameras.items()},
             "pairs": [{"cameras": list(pair), "shared": count} for pair, count in seen.shared.items()],
             "guidance": [{"text": hint.text, "cameras": list(hint.camera_ids)} for hint in guidance.hints],
             "can_solve": guidance.can_solve and not solving,
@@ -232,13 +232,15 @@ class LiveCalibration:
         return self._session
 
 
-def _camera_map(view: CameraView) -> dict[str, Any]:
+def _camera_map(view: CameraView, *, looking: bool) -> dict[str, Any]:
+    # While it solves nobody looks: what was seen last is not where the board is.
+    corners_px = view.corners_px if looking else None
     return {
         "size": None if view.size is None else list(view.size),
         "sights": view.sights,
         "covered": round(view.covered, 3),
         "coverage": view.coverage.tolist(),
         "refused": dict(view.refused),
-        "corners_px": None if view.corners_px is None else np.round(view.corners_px, 1).tolist(),
-        "refusal": view.refusal,
+        "corners_px": None if corners_px is None else np.round(corners_px, 1).tolist(),
+        "refusal": view.refusal if looking else "",
     }

@@ -128,4 +128,8 @@ def test_a_board_of_another_size_is_remarked(rig: Rig) -> None:
     assert "0.750 times as far" in remark
     assert "measure the side of the board's squares" in remark
     assert board_size_remark(scaled(rig, 1.01), rig) is None
+    moved = [
+        camera.with_transform(camera.T_camera_world + 0.12 * (i == 1) * np.eye(4, k=3)) for i, camera in enumerate(rig)
+    ]
+    assert board_size_remark(Rig(tuple(moved)), rig) is None
     assert board_size_remark(rig.subset(rig.camera_ids[:1]), rig.subset(rig.camera_ids[:1])) is None
