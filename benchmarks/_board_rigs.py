@@ -19,6 +19,7 @@ from calibration.solving.timing import MovingView
 
 _MAX_INCIDENCE_DEG = 65.0
 _FEWEST_CORNERS = 8
+_THICK_M = 0.004
 _LENSES = {
     "brown-conrady-5": ("brown-conrady", (-0.12, 0.06, 4e-4, -3e-4, 0.01)),
     "brown-conrady-8": ("brown-conrady", (0.8, 0.35, 4e-4, -3e-4, 0.05, 1.1, 0.45, 0.1)),
@@ -34,17 +35,21 @@ class Corners:
         columns: How many in a row.
         rows: How many rows.
         square_m: How far apart.
+        sides: 2 has as many on its back, which count on.
     """
 
     columns: int
     rows: int
     square_m: float
+    sides: int = 1
 
     @property
     def points(self) -> NDArray[np.float64]:
         """Where they are `(P, 3)`, metres."""
         x, y = np.meshgrid(np.arange(self.columns) * self.square_m, np.arange(self.rows) * self.square_m)
-        return np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
+        return np.vstack(
+            [np.column_stack([x.ravel(), y.ravel(), np.full(x.size, side * _THICK_M)]) for side in range(self.sides)]
+        )
 
     @property
     def edges(self) -> NDArray[np.int64]:
@@ -52,10 +57,10 @@ class Corners:
         number = np.arange(self.columns * self.rows).reshape(self.rows, self.columns)
         across = np.column_stack([number[:, :-1].ravel(), number[:, 1:].ravel()])
         down = np.column_stack([number[:-1].ravel(), number[1:].ravel()])
-        return np.vstack([across, down])
+        return np.vstack([side * number.size + np.vstack([across, down]) for side in range(self.sides)])
 
 
-BOARDS: Final = {"a3": Corners(8, 6, 0.04), "a2": Corners(12, 8, 0.04)}
+BOARDS: Final = {"a3": Corners(8, 6, 0.04), "a2": Corners(12, 8, 0.04), "a2-two-sided": Corners(12, 8, 0.04, sides=2)}
 """What fits on paper of that size, in squares of 40 mm."""
 
 
@@ -176,9 +181,12 @@ def _view(
     # Drawn for all cameras and corners, so that what one camera misses changes no other's noise.
     pixels = pixels + rng.normal(0, noise_px, pixels.shape)
     ray = world.mean(axis=0) - camera.center_world
-    if ray @ into_board < np.cos(np.radians(_MAX_INCIDENCE_DEG)) * np.linalg.norm(ray):
+    along = float(ray @ into_board) / float(np.linalg.norm(ray))
+    side = 0 if along > 0 else 1
+    if abs(along) < np.cos(np.radians(_MAX_INCIDENCE_DEG)) or side >= board.sides:
         return None
-    inside = camera.contains(pixels)
+    shown = np.arange(len(world)) // (board.columns * board.rows) == side
+    inside = camera.contains(pixels) & shown
     if inside.sum() < _FEWEST_CORNERS:
         return None
     ids = np.flatnonzero(inside)
