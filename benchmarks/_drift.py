@@ -22,6 +22,9 @@ from server.commands.sources import footage
 How = Literal["pictures", "calibration"]
 
 LOOK_S: Final = 3.0
+_KEEP_S: Final = 1.0
+"""How often corners are kept for a refinement, as `usthand calibrate refine` does."""
+
 LOOK_AGAIN_S: Final = 0.5
 JUDGE_S: Final = 0.5
 _MAP_STEP_PX: Final = 8
@@ -205,6 +208,7 @@ def watch(steps: Iterator[Step], *, masking: bool = False) -> Watched:
     sightings: list[tuple[int, Sighting]] = []
     pictures: dict[str, list[tuple[int, float, Landmarks]]] = {}
     next_look: dict[int, float] = {}
+    next_kept_s = 0.0
     judged_s = 0.0
     for step in steps:
         if monitor is None or rig is None:
@@ -221,8 +225,12 @@ def watch(steps: Iterator[Step], *, masking: bool = False) -> Watched:
                 next_look[view] += LOOK_S
                 if monitor.look(view, frame.image_bgr):
                     next_look[view] = step.time_s + LOOK_AGAIN_S
-                corners = find_landmarks(frame.image_bgr)
-                pictures.setdefault(frame.camera_id, []).append((step.number, step.time_s, corners))
+        if step.time_s >= next_kept_s:
+            next_kept_s += _KEEP_S
+            for frame in step.frame_set.frames:
+                if frame is not None:
+                    corners = find_landmarks(frame.image_bgr)
+                    pictures.setdefault(frame.camera_id, []).append((step.number, step.time_s, corners))
         if step.time_s - judged_s >= JUDGE_S:
             judged_s = step.time_s
             said.append((step.time_s, monitor.judge()))

@@ -1,7 +1,8 @@
-"""Mistakes that leave a calibration valid and wrong: another unit of length, transforms the other way round."""
+"""Mistakes that leave a calibration valid and wrong: another unit of length, transforms or cameras exchanged."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Final
 
@@ -19,6 +20,9 @@ MAX_BASELINE_M: Final = 20.0
 MIN_BASELINE_M: Final = 0.005
 """Lenses cannot be closer to each other."""
 
+_SAME_SIZE = 0.03
+"""A printer that fits to the page is off by more; two good calibrations differ by less."""
+_UNMOVED_DEG = 2.0
 _SAME_SHAPE = 1.3
 _OTHER_SCALE = 3.0
 _NEAR_UNIT = 1.3
@@ -42,6 +46,8 @@ def suspicions(rig: Rig, reference: Rig | None = None) -> list[str]:
     if (direction := _direction_mistake(rig, known)) is not None:
         # Distances say nothing while the transforms are the wrong way round.
         return [direction]
+    if known is not None and (swap := _swap_mistake(rig, known)) is not None:
+        return [swap]
     found = []
     if (scale := _scale_mistake(rig, known)) is not None:
         found.append(scale)
@@ -53,9 +59,52 @@ def suspicions(rig: Rig, reference: Rig | None = None) -> list[str]:
     return found
 
 
+def board_size_remark(rig: Rig, reference: Rig) -> str | None:
+    """Say whether all distances have grown or shrunk in one ratio: a board of another size than its spec does that.
+
+    Args:
+        rig: What was solved from a board.
+        reference: The calibration that ran till then, of the same cameras.
+    """
+    ratio = _scale_to(rig, reference) if len(rig) > 1 else None
+    if ratio is None or abs(ratio - 1.0) < _SAME_SIZE or _difference_deg(rig, reference) > _UNMOVED_DEG:
+        return None
+    new, old = (baselines_m(r)[np.triu_indices(len(rig), 1)] for r in (rig, reference))
+    if float(np.ptp(new / old)) > abs(ratio - 1.0) / 4:
+        # Cameras that were moved a little change distances by different ratios.
+        return None
+    return (
+        f"the cameras are {ratio:.3f} times as far from each other as in the running calibration, and stand alike: "
+        "measure the side of the board's squares, over the whole board, and correct the spec if it is another"
+    )
+
+
 def inverted(rig: Rig) -> Rig:
     """Return the rig that is meant if its transforms go from camera to world."""
     return Rig(tuple(camera.with_transform(_inverse(camera.T_camera_world)) for camera in rig), rig.name)
+
+
+def _swap_mistake(rig: Rig, reference: Rig) -> str | None:
+    """Say which two cameras have taken each other's place; two alone are told from nothing by it."""
+    ids = reference.camera_ids
+    as_given = _difference_deg(rig.subset(ids), reference)
+    if len(ids) < 3 or as_given <= _SAME_DEG:
+        return None
+    exchanged = {(one, other): _difference_deg(_exchanged(rig.subset(ids), one, other), reference)
+                 for one, other in combinations(ids, 2)}  # fmt: skip
+    one, other = min(exchanged, key=lambda pair: exchanged[pair])
+    if exchanged[one, other] >= min(_SAME_DEG, as_given / _CLEARLY):
+        return None
+    return (
+        f"{one} stands where {other} does in the running calibration, and {other} where {one} does: were their "
+        "cables or names exchanged? Exchange them back, or, if the running calibration is the wrong one, use this one"
+    )
+
+
+def _exchanged(rig: Rig, one: str, other: str) -> Rig:
+    names = {one: other, other: one}
+    renamed = {names.get(c.id, c.id): replace(c, id=names.get(c.id, c.id)) for c in rig}
+    return Rig(tuple(renamed[camera_id] for camera_id in rig.camera_ids), rig.name)
 
 
 def _scale_mistake(rig: Rig, reference: Rig | None) -> str | None:
@@ -82,7 +131,7 @@ def _scale_mistake(rig: Rig, reference: Rig | None) -> str | None:
 
 
 def _scale_to(rig: Rig, reference: Rig) -> float | None:
-    """Return how many times as large the rig is; None where the two are not the same arrangement."""
+    """Return how many times as large a rig is as another one of the same cameras; None where they stand otherwise."""
     pairs = list(combinations(range(len(rig)), 2))
     new, old = baselines_m(rig), baselines_m(reference)
     ratios = np.array([new[i, j] / old[i, j] for i, j in pairs if old[i, j] > 1e-4])

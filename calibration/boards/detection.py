@@ -18,6 +18,8 @@ RefusalReason = Literal[
     "no-board", "too-few-corners", "in-a-line", "mirrored", "not-this-board", "too-small", "blurred"
 ]
 
+UNMIRROR: Final = "switch the camera's mirroring off, or print the board again if the print itself is mirrored"
+
 _FINEST_PX = 0.01
 _MAX_WINDOW_PX = 12
 _BORDER_PX = 4
@@ -153,7 +155,7 @@ class BoardDetector:
             return refusal
         area = float(np.linalg.det(H)) / float(np.mean(depth)) ** 3
         if area < 0:
-            return Refusal("mirrored", "the board is mirrored: switch the camera's mirroring off")
+            return Refusal("mirrored", f"the board is mirrored: {UNMIRROR}")
         square_px = float(np.sqrt(area)) * unit_m
         misfit_px = float(np.sqrt(np.mean(np.sum((transfer(H, points_m) - corners_px) ** 2, axis=1))))
         if misfit_px > gates.max_misfit * square_px:

@@ -14,6 +14,7 @@ from calibration.boards.aprilgrid import BORDER_CELLS, AprilGrid
 from calibration.boards.board import Board
 from calibration.boards.charuco import Charuco
 from calibration.boards.checkerboard import Checkerboard
+from calibration.boards.detection import DEFAULT_GATES, UNMIRROR
 from calibration.boards.dictionaries import dictionary
 
 # The largest of each family: the smaller ones are its first markers. The 16h5 family is left out: its sixteen bits are
@@ -30,6 +31,10 @@ _FAMILIES: Final = {
     "DICT_APRILTAG_36h11": "DICT_APRILTAG_36h11",
 }
 _FEWEST_MARKERS = 3
+_EDGE_REACH_PX: Final = 31
+_LEAST_RISE: Final = 40.0
+_LEAST_EDGE_PIXELS: Final = 200
+_SHARPEST: Final = 0.02
 _SURELY = 6
 """So many different markers of one family are no accident: the search ends."""
 
@@ -61,6 +66,8 @@ def explain_absence(board: Board, images: Iterable[NDArray[np.uint8]]) -> str:
             break
     if best is not None and len(best.ids) >= _FEWEST_MARKERS:
         return _said(board, best)
+    if blurred := _blur_hint(greys):
+        return blurred
     if isinstance(board.pattern, Checkerboard):
         return _checkerboard_hint(board.pattern, greys)
     return ""
@@ -84,7 +91,7 @@ def _said(board: Board, sight: _Sight) -> str:
     pattern = board.pattern
     seen = f"markers of {sight.family} were seen (ids {sight.ids[0]} to {sight.ids[-1]})"
     if sight.mirrored:
-        return f"{seen} in the mirrored picture: switch the camera's mirroring off"
+        return f"{seen} in the mirrored picture: {UNMIRROR}"
     if not isinstance(pattern, Charuco | AprilGrid):
         return f"{seen}: the board is a charuco or an aprilgrid, not a checkerboard"
     if not pattern.dictionary.startswith(sight.family):
@@ -97,6 +104,30 @@ def _said(board: Board, sight: _Sight) -> str:
     if sight.ids[-1] > last:
         return f"{seen}, the spec's board has ids 0 to {last}: check columns x rows, and :two-sided"
     return f"{seen}, but no corners between them: check columns x rows, or show more of the board"
+
+
+def _blur_hint(greys: Iterable[NDArray[np.uint8]]) -> str:
+    """Say how wide the sharpest edges of all pictures are, where none is sharp; empty where one is, or has no edges."""
+    widths = [width for grey in greys if (width := _sharpest_edges_px(grey)) is not None]
+    if not widths or min(widths) <= DEFAULT_GATES.max_edge_px:
+        return ""
+    return (
+        f"the sharpest edges in its pictures are {min(widths):.0f} px wide, more than {DEFAULT_GATES.max_edge_px:g}: "
+        "focus the camera, hold the board still, or shorten the exposure"
+    )
+
+
+def _sharpest_edges_px(grey: NDArray[np.uint8]) -> float | None:
+    """Return how many pixels the steepest edges of a picture take from dark to light; None where there is no edge."""
+    # Noise is steep, too, and small.
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.float32)
+    slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(smooth, cv2.CV_32F, 0, 1) / 8)
+    near = np.ones((_EDGE_REACH_PX, _EDGE_REACH_PX), dtype=np.uint8)
+    rise = cv2.dilate(smooth, near) - cv2.erode(smooth, near)
+    edges = (rise >= _LEAST_RISE) & (slope > 0)
+    if np.count_nonzero(edges) < _LEAST_EDGE_PIXELS:
+        return None
+    return float(np.quantile(rise[edges] / slope[edges], _SHARPEST))
 
 
 def _checkerboard_hint(pattern: Checkerboard, greys: Iterable[NDArray[np.uint8]]) -> str:

@@ -14,14 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
-from calibration.errors import CalibrationError
 from calibration.observations import BoardView
-from calibration.solving.numbers import CameraNumbers, LensBelief, eliminated, turned
+from calibration.solving.descent import Normal, descend, huber
+from calibration.solving.numbers import CameraNumbers, LensBelief, eliminated, inverted, turned
 from calibration.solving.projection import cross_matrices, project_with_derivatives
 
-_FIRST_DAMPING: Final = 1e-3
-_WORST_DAMPING: Final = 1e12
-_CONVERGED: Final = 1e-9
 _NEAREST_M: Final = 1e-3
 _BEHIND_PX: Final = 1e6
 
@@ -98,18 +95,6 @@ class _Batch:
         return weighed
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Normal:
-    """The normal equations of one linearisation, with the board poses apart; of the cameras' numbers the free ones."""
-
-    H: NDArray[np.float64]
-    g: NDArray[np.float64]
-    H_board: NDArray[np.float64]
-    g_board: NDArray[np.float64]
-    across: NDArray[np.float64]
-    cost: float
-
-
 def adjust(
     bundle: Bundle,
     views: Sequence[BoardView],
@@ -141,37 +126,8 @@ def adjust(
     moving = {camera.id for camera in bundle.cameras[1:]} if places_free else set()
     numbers = CameraNumbers(bundle.cameras, beliefs, moving, shared, noise_px)
     problem = _Problem(bundle, views, points_board, numbers, noise_px, robust_px, doubts_px)
-    state = problem.start
-    normal, damping = problem.linearise(state), _FIRST_DAMPING
-    iterations = 0
-    while iterations < max_iterations and damping < _WORST_DAMPING:
-        iterations += 1
-        try:
-            trial = problem.moved(state, *_step(normal, damping))
-        except CalibrationError:
-            # A step to what cannot be a camera was too far.
-            damping *= 8
-            continue
-        ahead = problem.linearise(trial)
-        if not ahead.cost < normal.cost:
-            damping *= 8
-            continue
-        gain = (normal.cost - ahead.cost) / max(normal.cost, 1e-30)
-        state, normal, damping = trial, ahead, max(damping / 6, 1e-12)
-        if gain < _CONVERGED:
-            break
+    state, normal, iterations = descend(problem, problem.start, max_iterations)
     return problem.adjusted(state, normal, iterations)
-
-
-def _step(normal: _Normal, damping: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Solve the damped normal equations: steps of the cameras' free numbers `(q,)` and of the boards `(F, 6)`."""
-    H = normal.H + np.diag(damping * np.diag(normal.H) + 1e-12)
-    diagonal = np.einsum("fii->fi", normal.H_board)
-    inverse = np.linalg.inv(normal.H_board + (damping * diagonal + 1e-12)[:, :, None] * np.eye(6))
-    g = normal.g - np.einsum("fqk,fkl,fl->q", normal.across, inverse, normal.g_board, optimize=True)
-    step = np.asarray(np.linalg.solve(eliminated(H, normal.across, inverse), -g), dtype=np.float64)
-    pull = normal.g_board + step @ normal.across
-    return step, -np.einsum("fij,fj->fi", inverse, pull)
 
 
 class _Problem:
@@ -222,7 +178,7 @@ class _Problem:
             by_board.reshape(*shape, -1) * there[..., None],
         )
 
-    def linearise(self, state: _State) -> _Normal:
+    def linearise(self, state: _State) -> Normal:
         cost, g, H = self._numbers.believed(state.cameras)
         count = len(self._instants)
         H_board, g_board = np.zeros((count, 6, 6)), np.zeros((count, 6))
@@ -247,13 +203,13 @@ class _Problem:
             g_board[batch.rows] -= (turned_over @ r[:, :, None])[:, :, 0]
             across[batch.rows] += self._numbers.tie[own].T @ (J.transpose(0, 2, 1) @ J_board)
         tie = self._numbers.tie
-        return _Normal(tie.T @ H @ tie, tie.T @ g, H_board, g_board, across, cost)
+        return Normal(tie.T @ H @ tie, tie.T @ g, H_board, g_board, across, cost)
 
     def moved(self, state: _State, step: NDArray[np.float64], boards: NDArray[np.float64]) -> _State:
         cameras = self._numbers.moved(state.cameras, self._numbers.tie @ step)
         return _State(cameras, turned(state.T_world_board, boards))
 
-    def adjusted(self, state: _State, normal: _Normal, iterations: int) -> Adjusted:
+    def adjusted(self, state: _State, normal: Normal, iterations: int) -> Adjusted:
         by_view: list[NDArray[np.float64]] = [np.empty((0, 2))] * len(self._views)
         squares, measured = 0.0, 0
         for camera, batch in zip(state.cameras, self._batches, strict=True):
@@ -267,9 +223,9 @@ class _Problem:
             measured += 2 * int(batch.there.sum())
         tie = self._numbers.tie
         noise = float(np.sqrt(squares / max(measured - tie.shape[1] - 6 * len(self._instants), 1)))
-        inverses = np.linalg.pinv(normal.H_board, hermitian=True).astype(np.float64)
+        inverses = np.linalg.pinv(normal.H_seen, hermitian=True).astype(np.float64)
         reduced = eliminated(normal.H, normal.across, inverses)
-        covariance = noise**2 * tie @ np.linalg.pinv(reduced, hermitian=True) @ tie.T
+        covariance = noise**2 * tie @ inverted(reduced) @ tie.T
         poses = dict(zip(self._instants, state.T_world_board, strict=True))
         return Adjusted(Bundle(state.cameras, poses), tuple(by_view), covariance, noise, iterations)
 
@@ -306,12 +262,3 @@ def _padded(
         direction,
         share,
     )
-
-
-def huber(
-    lengths: NDArray[np.float64], robust: float | NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cost of residuals of these lengths and their weights: beyond `robust` the cost grows in proportion."""
-    beyond = lengths > robust
-    costs = np.where(beyond, robust * (lengths - robust / 2), lengths**2 / 2)
-    return costs, np.where(beyond, robust / np.maximum(lengths, 1e-12), 1.0)

@@ -25,6 +25,9 @@ USABLE_PX: Final = 1.5
 USABLE_MM: Final = 3.0
 """Fingers need the first pair (the project's conventions); beyond the second, hands are visibly off."""
 
+PLACE_NAMES: Final = ("turn x", "turn y", "turn z", "x", "y", "z")
+"""What a place's numbers are called, after those of the lens: a turn by the camera's axes, and a shift."""
+
 COVERAGE_GRID: Final = (8, 6)
 _COVERED: Final = 0.4
 _LONE_PX: Final = 2.0
@@ -32,7 +35,6 @@ _LONE_MEDIANS: Final = 6.0
 _FEWEST_TO_LAY: Final = 6
 _SURE_PX: Final = 2.0
 _PUNCTUAL_S: Final = 0.01
-_PLACE_NAMES: Final = ("turn x", "turn y", "turn z", "x", "y", "z")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -261,7 +263,7 @@ def weakest_numbers(
         focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
         by_place = np.array([focal, focal, focal * 0.5, focal / depth_m, focal / depth_m, focal / depth_m * 0.5])
         effects = sigmas * np.concatenate([by_lens, by_place])
-        names = (*LENS_NAMES[camera.model][:size], *_PLACE_NAMES)
+        names = (*LENS_NAMES[camera.model][:size], *PLACE_NAMES)
         worst = int(np.argmax(effects))
         weakest[camera.id] = WeakNumber(names[worst], float(sigmas[worst]), float(effects[worst]))
     return weakest

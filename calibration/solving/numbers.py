@@ -166,3 +166,12 @@ def eliminated(
     left = (across @ inverse).transpose(1, 0, 2).reshape(shape)
     reduced: NDArray[np.float64] = H - left @ across.transpose(1, 0, 2).reshape(shape).T
     return reduced
+
+
+def inverted(H: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Invert a Hessian `(q, q)` whose numbers have units far apart; rows of numbers that nothing speaks of are zero."""
+    root = np.sqrt(np.maximum(np.diag(H), 0.0))
+    scale = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    # Unscaled, what is known little would be lost in the rounding of what is known well, and look certain.
+    inverse: NDArray[np.float64] = np.linalg.pinv(H * np.outer(scale, scale), hermitian=True) * np.outer(scale, scale)
+    return inverse

@@ -20,11 +20,12 @@ _ROBUST_ROUNDS = 3
 _OUTLIER_MEDIANS = 4.0
 _ALWAYS_NEAR = 2e-3
 _MOST_COMPARED = 60
+_IN_A_LINE = 0.02
 _PLAIN = np.eye(3)
 
 
 def pose_from_sight(camera: Camera, view: BoardView, points_board: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return `T_camera_board` `(4, 4)` from one sight; None where the lens has no rays for its corners."""
+    """Return `T_camera_board` `(4, 4)` from one sight; None where its corners have no rays, or lie in one line."""
     rays = camera.unproject(view.corners_px)
     seen = np.isfinite(rays).all(axis=1)
     if seen.sum() < 4:
@@ -46,6 +47,10 @@ def pose_from_sight(camera: Camera, view: BoardView, points_board: NDArray[np.fl
 
 
 def _pose(points: NDArray[np.float64], rays: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    if spread[1] < _IN_A_LINE * spread[0]:
+        # One row of corners says nothing of the turn about it.
+        return None
     there, turn, shift = cv2.solvePnP(points, rays, _PLAIN, None)
     if not there or shift[2, 0] <= 0:
         return None

@@ -74,6 +74,7 @@ class Solved:
         views: The sights that places were solved from, at their instants' common times.
         too_fast: How many sights moved too fast to say anything of places.
         outliers: How many corners were left out.
+        covariance: Of the cameras' numbers `(Q, Q)`, as `Adjusted` has it.
     """
 
     cameras: tuple[Camera, ...]
@@ -86,6 +87,7 @@ class Solved:
     views: tuple[BoardView, ...]
     too_fast: int
     outliers: int
+    covariance: NDArray[np.float64]
 
 
 def held_out_instants(views: Sequence[MovingView], share: float) -> frozenset[int]:
@@ -155,10 +157,8 @@ def solve_rig(sights: Sights, wishes: Wishes, lenses: Sequence[Camera] | None = 
     rest = _taken([view for view in usable if view.instant in held], timing)
     judged_by = hold_out(judged.bundle.cameras, rest, points, sights.edges)
     wishes.advance("with the held-out sights")
-    cleaned = {(view.camera_id, view.instant): view for view in judged_by.views}
-    rest = [cleaned.get((view.camera_id, view.instant), view) for view in rest]
-    everything, more = without_outliers(rest, judged_by_residuals(judged_by, rest))
-    more += judged_by.outliers
+    # Also sights that one camera alone had, which judge no places: their outliers would pull on lenses.
+    everything, more = without_outliers(rest, _posed_residuals_px(judged.bundle.cameras, rest, points))
     final = judged
     if held:
         final = _readjust(judged, [*kept, *everything], usable, points, timing, beliefs)
@@ -178,6 +178,7 @@ def solve_rig(sights: Sights, wishes: Wishes, lenses: Sequence[Camera] | None = 
         (*kept, *everything),
         len(sights.views) - len(usable),
         outliers + more,
+        final.covariance,
     )
 
 
@@ -259,13 +260,13 @@ def without_outliers(
     return kept, dropped
 
 
-def judged_by_residuals(held_out: HeldOut, views: Sequence[BoardView]) -> list[NDArray[np.float64]]:
-    """Return a residual for each view: zero for those that say nothing of places, so that they are kept."""
-    known = {
-        (view.camera_id, view.instant): residual
-        for view, residual in zip(held_out.views, held_out.residuals_px, strict=True)
-    }
-    return [known.get((v.camera_id, v.instant), np.zeros_like(v.corners_px)) for v in views]
+def _posed_residuals_px(
+    cameras: tuple[Camera, ...], views: Sequence[BoardView], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Return what is left of sights once the board is posed at each instant, robustly, with the cameras as they are."""
+    beliefs = {camera.id: held_belief(camera) for camera in cameras}
+    start = Bundle(cameras, board_poses(cameras, views, points))
+    return adjust(start, views, points, beliefs, places_free=False).residuals_px
 
 
 def _depth_m(bundle: Bundle, views: Sequence[BoardView]) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from calibration import CalibrationError, Rig
 from calibration.boards import Board, BoardDetection, BoardDetector, Refusal
+from calibration.boards.detection import UNMIRROR
 from calibration.boards.hints import explain_absence
 from capture.errors import CaptureError
 from capture.frames import Frame
@@ -28,6 +29,15 @@ _WAITING_PER_WORKER = 4
 _POLL_S = 0.5
 _SILENCE_POLLS = 120
 _PICTURES_FOR_HINTS = 3
+_UNSEEN: Final = "hold the board where this camera sees it, or leave the camera out of the rig file"
+_REMEDIES: Final[Mapping[str, str]] = {
+    "blurred": "hold the board still, shorten the exposure, or focus the camera",
+    "too-small": "bring the board closer, or print a larger one",
+    "too-few-corners": "hold the whole board into the picture, uncovered",
+    "in-a-line": "hold the whole board into the picture, uncovered",
+    "mirrored": UNMIRROR,
+    "not-this-board": "check columns x rows, and that the board is flat",
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -183,8 +193,10 @@ def _require_sights(footage: Footage, board: Board, without: Mapping[str, deque[
         return
     reasons = {}
     for camera_id in blind:
+        # What was seen of the board says more than the pictures without it.
+        counted = {r: n for r, n in footage.refused[camera_id].items() if r != "no-board"}
         counts = ", ".join(f"{reason}: {count}" for reason, count in footage.refused[camera_id].items())
         hint = explain_absence(board, without[camera_id])
-        remedy = hint or "hold the board where this camera sees it, or leave the camera out of the rig file"
+        remedy = hint or (_REMEDIES[max(counted, key=lambda r: counted[r])] if counted else _UNSEEN)
         reasons[camera_id] = [f"board {board.spec} was found in none of its pictures ({counts}); {remedy}"]
     raise CalibrationError(reasons)

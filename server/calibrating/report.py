@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from calibration import Rig
 from calibration.boards import Board
 from calibration.observations import BoardView
 from calibration.overview import baselines_m
-from calibration.solving.judging import coverage
+from calibration.solving.judging import PLACE_NAMES, coverage
+from calibration.solving.projection import LENS_NAMES, lens_of
 from calibration.solving.solve import Solved
 from server.calibrating.footage import Footage
 from server.calibrating.pictures import coverage_picture, residual_picture, write_png
@@ -71,8 +73,18 @@ def report_content(findings: Findings) -> dict[str, Any]:
         "timing": {"jitter_ms": _number(1e3 * solved.timing.jitter_s)},
         "weakest_camera": judgement.weakest_camera,
         "baselines_m": baselines_m(findings.rig).tolist(),
+        "longest_baseline": _longest_baseline(findings.rig),
         "cameras": [_camera(findings, camera_id) for camera_id in findings.rig.camera_ids],
     }
+
+
+def _longest_baseline(rig: Rig) -> dict[str, Any] | None:
+    """Return which cameras are farthest apart, and how far; None of a single one."""
+    if len(rig) < 2:
+        return None
+    lengths = baselines_m(rig)
+    one, other = sorted(int(i) for i in np.unravel_index(int(lengths.argmax()), lengths.shape))
+    return {"cameras": [rig.cameras[one].id, rig.cameras[other].id], "m": _number(float(lengths.max()))}
 
 
 def _camera(findings: Findings, camera_id: str) -> dict[str, Any]:
@@ -93,10 +105,32 @@ def _camera(findings: Findings, camera_id: str) -> dict[str, Any]:
         "lens": None
         if lens is None
         else {"model": lens.name, "tried_px": {n: _number(v) for n, v in lens.tried.items()}},
+        "numbers": _numbers(findings, camera_id),
         "weakest": None
         if weakest is None
         else {"name": weakest.name, "sigma": _number(weakest.sigma), "effect_px": _number(weakest.effect_px)},
     }
+
+
+def _numbers(findings: Findings, camera_id: str) -> dict[str, dict[str, float | None]]:
+    """Return each number that was solved, with its standard deviation; of a place that relative to the first camera's.
+
+    A place is given against the first camera, which is what was solved, whatever the world is.
+    """
+    solved = findings.solved
+    start = 0
+    for camera in solved.cameras:
+        names = (*LENS_NAMES[camera.model][: 4 + camera.distortion.size], *PLACE_NAMES)
+        if camera.id == camera_id:
+            turn = Rotation.from_matrix(camera.T_camera_world[:3, :3]).as_rotvec()
+            values = np.concatenate([lens_of(camera), turn, camera.T_camera_world[:3, 3]])
+            sigmas = np.sqrt(np.maximum(np.diag(solved.covariance)[start : start + len(names)], 0.0))
+            return {
+                name: {"value": _number(float(value)), "sigma": _number(float(sigma))}
+                for name, value, sigma in zip(names, values, sigmas, strict=True)
+            }
+        start += len(names)
+    raise KeyError(camera_id)
 
 
 def _seen(footage: Footage, camera_id: str) -> list[BoardView]:
@@ -131,6 +165,7 @@ def write_report(findings: Findings, folder: Path) -> None:
 def summary_lines(content: Mapping[str, Any]) -> list[str]:
     """Say a report in a few lines."""
     held = content["held_out"]
+    longest = content["longest_baseline"]
     lines = [
         f"verdict: {content['verdict']}",
         f"held-out corners: {_said(held['rms_px'], 'px')} rms over {held['sights']} sights",
@@ -138,6 +173,12 @@ def summary_lines(content: Mapping[str, Any]) -> list[str]:
         f"a single one {_said(held['neighbour_spread_mm'], 'mm')}",
         f"weakest camera: {content['weakest_camera']}",
     ]
+    if longest is not None:
+        one, other = longest["cameras"]
+        lines.append(
+            f"from {one} to {other}: {1000 * longest['m']:.0f} mm between the lenses; check it with a tape: if it "
+            "is off, so is the side of the board's squares in its spec"
+        )
     return lines + [f"- {reason}" for reason in content["reasons"]]
 
 

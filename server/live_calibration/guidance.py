@@ -19,6 +19,9 @@ ENOUGH_COVERED: Final = 0.4
 ENOUGH_TILTED: Final = 5
 """A lens is not told from the board's distance by sights that all face the camera."""
 
+FIRST_LOOKS: Final = 3
+"""So many frame sets are looked at before a camera without a picture is complained of: one may lack a late camera."""
+
 FEWEST_SIGHTS: Final = 6
 FEWEST_SHARED: Final = 3
 
@@ -63,7 +66,7 @@ def guide(seen: Seen) -> Guidance:
         missing.append(
             f"{one} and {other} saw it at one time in {seen.shared[apart]} frame sets, {FEWEST_SHARED} are needed"
         )
-    hints = [hint for camera_id, view in seen.cameras.items() for hint in _first_sights(camera_id, view)]
+    hints = [hint for camera_id, view in seen.cameras.items() for hint in _first_sights(camera_id, view, seen)]
     if (apart := _bridge(seen, ENOUGH_SHARED)) is not None:
         one, other = apart
         text = f"hold the board where both {one} and {other} see it: they share {seen.shared[apart]} sights"
@@ -78,7 +81,9 @@ def guide(seen: Seen) -> Guidance:
     return Guidance(tuple(hints), not missing, tuple(missing))
 
 
-def _first_sights(camera_id: str, view: CameraView) -> list[Hint]:
+def _first_sights(camera_id: str, view: CameraView, seen: Seen) -> list[Hint]:
+    if view.size is None and seen.frame_sets < FIRST_LOOKS:
+        return [Hint(f"show the board to {camera_id}: its first picture is waited for", (camera_id,))]
     if view.size is None:
         return [Hint(f"{camera_id} gives no pictures: see its state", (camera_id,))]
     if view.sights >= ENOUGH_SIGHTS:

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration import CalibrationError, Rig
 from calibration.boards import Board, parse_board
+from calibration.plausibility import board_size_remark
 from calibration.solving.lenses import LensChoice
 from server.calibration_judge import judge
 from server.calibration_service import CalibrationService, Upload
@@ -186,7 +187,7 @@ class LiveCalibration:
             "model": session.model,
             "started": session.started,
             "frame_sets": seen.frame_sets,
-            "cameras": {camera_id: _camera_map(view) for camera_id, view in seen.cameras.items()},
+            "cameras": {i: _camera_map(view, looking=not solving) for i, view in seen.cameras.items()},
             "pairs": [{"cameras": list(pair), "shared": count} for pair, count in seen.shared.items()],
             "guidance": [{"text": hint.text, "cameras": list(hint.camera_ids)} for hint in guidance.hints],
             "can_solve": guidance.can_solve and not solving,
@@ -199,15 +200,20 @@ class LiveCalibration:
 
     def _result_map(self, outcome: Outcome, world: str) -> dict[str, Any]:
         rig = self._placed(outcome.rig, world)
+        remarks: list[str] = []
         try:
             judgement = judge(rig, self._pipeline.rig, {}, force=True)
             changes = {camera_id: asdict(change) for camera_id, change in judgement.changes.items()}
+            remarks = [*judgement.suspicions]
+            if (size := board_size_remark(rig, self._pipeline.rig)) is not None:
+                remarks.append(size)
         except CalibrationError:
             changes = {}
         return {
             "calibration_id": rig.id,
             "verdict": outcome.report["verdict"],
             "reasons": outcome.report["reasons"],
+            "remarks": remarks,
             "report": outcome.report,
             "changes": changes,
             "residuals_px": outcome.residuals_px,
@@ -226,13 +232,15 @@ class LiveCalibration:
         return self._session
 
 
-def _camera_map(view: CameraView) -> dict[str, Any]:
+def _camera_map(view: CameraView, *, looking: bool) -> dict[str, Any]:
+    # While it solves nobody looks: what was seen last is not where the board is.
+    corners_px = view.corners_px if looking else None
     return {
         "size": None if view.size is None else list(view.size),
         "sights": view.sights,
         "covered": round(view.covered, 3),
         "coverage": view.coverage.tolist(),
         "refused": dict(view.refused),
-        "corners_px": None if view.corners_px is None else np.round(view.corners_px, 1).tolist(),
-        "refusal": view.refusal,
+        "corners_px": None if corners_px is None else np.round(corners_px, 1).tolist(),
+        "refusal": view.refusal if looking else "",
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration import Camera, Rig
-from calibration.plausibility import inverted, suspicions
+from calibration.plausibility import board_size_remark, inverted, suspicions
 from calibration.reframe import in_first_camera
 
 K = [[600, 0, 320], [0, 600, 240], [0, 0, 1]]
@@ -105,3 +107,29 @@ def test_a_new_calibration_of_about_the_same_rig_is_never_suspected(data: st.Dat
 def test_a_rearranged_rig_is_not_suspected() -> None:
     assert suspicions(rig_of((2, -0.5, 1), (-2, -1.4, 2), (0.2, -1.6, -2.2), (-1.9, 0.3, -1.8)), ROOM) == []
     assert suspicions(rig_of((1, 0, 0.1), (-0.9, 0.2, 0)), PAIR) == []
+
+
+def test_cameras_that_changed_places_are_named() -> None:
+    names = {"cam1": "cam3", "cam3": "cam1"}
+    swapped = Rig(tuple(replace(camera, id=names.get(camera.id, camera.id)) for camera in ROOM))
+    (found,) = suspicions(swapped, in_first_camera(ROOM))
+    assert "cam3 stands where cam1 does" in found
+    assert "cables or names" in found
+    # Three that went round are no exchange of two.
+    names = {"cam0": "cam1", "cam1": "cam2", "cam2": "cam0"}
+    round_ = Rig(tuple(replace(camera, id=names.get(camera.id, camera.id)) for camera in ROOM))
+    assert not any("exchanged" in why for why in suspicions(round_, ROOM))
+
+
+@pytest.mark.parametrize("rig", [ROOM, PAIR])
+def test_a_board_of_another_size_is_remarked(rig: Rig) -> None:
+    remark = board_size_remark(scaled(rig, 0.75), rig)
+    assert remark is not None
+    assert "0.750 times as far" in remark
+    assert "measure the side of the board's squares" in remark
+    assert board_size_remark(scaled(rig, 1.01), rig) is None
+    moved = [
+        camera.with_transform(camera.T_camera_world + 0.12 * (i == 1) * np.eye(4, k=3)) for i, camera in enumerate(rig)
+    ]
+    assert board_size_remark(Rig(tuple(moved)), rig) is None
+    assert board_size_remark(rig.subset(rig.camera_ids[:1]), rig.subset(rig.camera_ids[:1])) is None

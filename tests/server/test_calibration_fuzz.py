@@ -76,3 +76,29 @@ def test_any_value_in_any_place_of_the_running_calibration(client, running, soun
 def test_any_rollback(client, version: str, rest: dict[str, str]) -> None:
     answered(client.post(f"{ROUTE}/rollback", params={**rest, "version": version}))
     answered(client.get(f"{ROUTE}/history"))
+
+
+boards = st.text(max_size=40) | st.sampled_from(
+    [
+        "charuco:4x5:0.05:DICT_4X4_50",
+        "charuco:99999x99999:1e-9:DICT_4X4_1000",
+        "checkerboard:8x5:nan",
+        "aprilgrid:6x6:0.1:0.3",
+    ]
+)
+wishes = st.fixed_dictionaries({"board": boards}, optional={"world": words, "model": words, "else": anything})
+
+
+@fuzzed
+@given(wanted=wishes | anything, force=words)
+def test_any_live_calibration(client, wanted: Any, force: str) -> None:
+    session = f"{ROUTE}/session"
+    begun = client.post(session, content=json.dumps(wanted).encode(), headers={"Content-Type": "application/json"})
+    answered(begun)
+    for step in (
+        client.get(session),
+        client.post(f"{session}/solve"),
+        client.post(f"{session}/accept", params={"force": force}),
+    ):
+        answered(step)
+    assert client.delete(session).status_code == (204 if begun.status_code == 201 else 404)

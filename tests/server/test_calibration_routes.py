@@ -55,6 +55,11 @@ def scale_translations(content, factor):
             row[3] *= factor
 
 
+def exchange(content):
+    first, second = content["cameras"][:2]
+    first["id"], second["id"] = second["id"], first["id"]
+
+
 def invert(content):
     for camera in content["cameras"]:
         camera["T_camera_world"] = np.linalg.inv(camera["T_camera_world"]).tolist()
@@ -67,6 +72,7 @@ BAD = {
     "mm for m": (lambda c: scale_translations(c, 1000), "", "written in mm? Give its unit (units=mm)"),
     "m for mm": (lambda c: scale_translations(c, 0.001), "", "metres taken for mm"),
     "camera to world": (invert, "", "from camera to world"),
+    "two cameras exchanged": (exchange, "", "cables or names exchanged"),
     "a camera missing": (lambda c: c["cameras"].pop(1), "cam1", "name every running camera"),
     "another name": (lambda c: c["cameras"][1].update(id="left"), "cam1", "name every running camera"),
     "an insane K": (lambda c: c["cameras"][2]["K"][0].__setitem__(0, -5), "cam2", "focal length"),

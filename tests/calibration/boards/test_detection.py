@@ -171,6 +171,18 @@ def test_a_board_that_is_not_there_is_explained(asked: str, filmed: str, change:
     assert hint in explain_absence(parse_board(asked), [image])
 
 
+@pytest.mark.parametrize("spec", [CHARUCO, "checkerboard:8x5:0.04"])
+def test_pictures_out_of_focus_are_explained(spec: str) -> None:
+    image = np.asarray(cv2.GaussianBlur(picture(spec), (0, 0), 5.0), dtype=np.uint8)
+    found = detect(parse_board(spec), image)
+    assert isinstance(found, Refusal)
+    if found.reason == "no-board":
+        assert "px wide, more than 7: focus the camera" in explain_absence(parse_board(spec), [image])
+    else:
+        assert found.reason == "blurred"
+        assert "shorten the exposure, or focus" in found.text
+
+
 def test_a_picture_of_nothing_gets_no_hint() -> None:
     noise = np.random.default_rng(3).integers(0, 255, (120, 160), dtype=np.uint8)
     assert explain_absence(parse_board(CHARUCO), [np.asarray(cv2.resize(noise, (320, 240)))]) == ""

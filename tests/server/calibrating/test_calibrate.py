@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import Result
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from calibration import Rig
 from calibration.boards import parse_board
 from calibration.files import load_calibration
+from calibration.solving.judging import PLACE_NAMES
+from calibration.solving.projection import LENS_NAMES
 from server.commands.calibrate import app
 from tests.calibration.boards.rigs import board_path, film, small_rig
 
@@ -78,6 +82,26 @@ def test_the_report_tells_what_held_out_frames_say(calibrated: tuple[Result, Pat
     assert f"verdict: {content['verdict']}" in result.stderr
 
 
+def test_a_board_of_another_size_is_seen_with_a_tape(calibrated: tuple[Result, Path, Path], truth: Rig) -> None:
+    result, _, folder = calibrated
+    longest = json.loads((folder / "report.json").read_text())["longest_baseline"]
+    between = np.linalg.norm(truth.cameras[0].center_world - truth.cameras[1].center_world)
+    assert longest["cameras"] == ["cam0", "cam1"]
+    assert longest["m"] == pytest.approx(between, abs=3e-3)
+    assert f"from cam0 to cam1: {1000 * longest['m']:.0f} mm between the lenses; check it with a tape" in result.stderr
+
+
+def test_every_number_is_told_with_how_well_it_is_known(calibrated: tuple[Result, Path, Path]) -> None:
+    _, out, folder = calibrated
+    first, second = (camera["numbers"] for camera in json.loads((folder / "report.json").read_text())["cameras"])
+    assert list(first) == [*LENS_NAMES["brown-conrady"][:9], *PLACE_NAMES]
+    assert second["fx"]["value"] == pytest.approx(load_calibration(out).cameras[1].K[0, 0], abs=1e-5)
+    assert 0.01 < second["fx"]["sigma"] < 5
+    # The first camera's place is where all others are measured from.
+    assert first["x"] == {"value": 0.0, "sigma": 0.0}
+    assert 0 < second["x"]["sigma"] < 3e-3
+
+
 def test_detections_are_kept_and_the_lenses_can_be_held(calibrated: tuple[Result, Path, Path], rig_file: Path) -> None:
     _, lenses, folder = calibrated
     out = rig_file.parent / "floor.json"
@@ -128,6 +152,36 @@ def test_a_board_that_is_not_there_is_said_with_what_is(rig_file: Path) -> None:
     assert "markers of DICT_4X4 were seen" in str(result.exception)
     assert "'cam0'" in str(result.exception)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda image: cv2.GaussianBlur(image, (0, 0), 5.0),
+            ("px wide, more than 7: focus the camera, hold the board still",),
+        ),
+        (lambda image: np.full_like(image, 90), ("no-board: 8", "hold the board where this camera sees it, or leave")),
+        (lambda image: np.ascontiguousarray(image[:, ::-1]), ("mirroring off, or print the board again",)),
+    ],
+    ids=["blurred", "never seen", "mirrored"],
+)
+def test_a_camera_without_a_sight_is_named_with_what_to_do(
+    rig_file: Path, tmp_path: Path, spoil: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], said: tuple[str, ...]
+) -> None:
+    for name, change in (("cam0", lambda image: image), ("cam1", spoil)):
+        video = cv2.VideoCapture(str(rig_file.parent / f"{name}.avi"))
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), change(video.read()[1]))
+        video.release()
+    cameras = "".join(f"  - {{id: {i}, source: {{type: images, path: {i}, fps: 10}}}}\n" for i in ("cam0", "cam1"))
+    (tmp_path / "rig.yaml").write_text(f"name: spoilt\ncameras:\n{cameras}")
+    result = usthand_calibrate("--rig", tmp_path / "rig.yaml", "--board", SPEC, "--out", tmp_path / "c.json")
+    assert result.exit_code != 0
+    for words in ("camera 'cam1'", *said):
+        assert words in str(result.exception)
+    assert "cam0" not in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from calibration.boards import Refusal
 from calibration.solving.judging import COVERAGE_GRID
 from server.calibrating.footage import Sight
-from server.live_calibration.guidance import ENOUGH_SHARED, ENOUGH_SIGHTS, guide
+from server.live_calibration.guidance import ENOUGH_SHARED, ENOUGH_SIGHTS, FIRST_LOOKS, guide
 from server.live_calibration.sightings import MAX_INSTANTS, CameraView, Look, Seen, Sightings
 
 SIZE = (640, 480)
@@ -40,6 +41,15 @@ def test_a_camera_that_saw_nothing_comes_first_with_the_reason_of_its_last_pictu
     assert guidance.hints[0].camera_ids == ("b",)
     assert not guidance.can_solve
     assert "b saw the board in 0 pictures" in guidance.missing[0]
+
+
+def test_a_camera_without_a_picture_is_complained_of_only_after_some_looks() -> None:
+    blind = replace(view(0, 0, FULL * 0), size=None)
+    both = {"a": view(2), "b": blind}
+    early = guide(Seen(1, both, {("a", "b"): 0}))
+    assert "show the board to b: its first picture is waited for" in [hint.text for hint in early.hints]
+    late = guide(Seen(FIRST_LOOKS, both, {("a", "b"): 0}))
+    assert "b gives no pictures: see its state" in [hint.text for hint in late.hints]
 
 
 def test_the_pair_to_join_is_the_one_that_shares_most_across_groups() -> None:

@@ -53,11 +53,16 @@ export function outcomeOf(session) {
     level: LEVELS[result.verdict] ?? "wait",
     words: sentence(words),
   }));
+  const remarks = /** @type {string[]} */ (result.remarks ?? []).map((words) => ({
+    camera: "",
+    level: /** @type {"wait"} */ ("wait"),
+    words: sentence(words),
+  }));
   const changes = Object.entries(result.changes ?? {}).map(([camera, change]) => changeLine(camera, /** @type {any} */ (change)));
   return {
     level: LEVELS[result.verdict] ?? "wait",
     headline: `Verdict: ${result.verdict}${said}`,
-    lines: [...reasons, ...changes.map((line) => ({ ...line, level: /** @type {"ok"} */ ("ok") }))],
+    lines: [...remarks, ...reasons, ...changes.map((line) => ({ ...line, level: /** @type {"ok"} */ ("ok") }))],
   };
 }
 
