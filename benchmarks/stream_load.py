@@ -6,8 +6,8 @@
 A service with made-up cameras and a made-up engine answers 60 times a second. 100 clients, half of them JSON and half
 msgpack, read; five more connect and never do. Then 50 others come and go at random, half of them without a good-bye,
 with all sorts of options, while ten healthy ones are watched. Clients live in processes of their own; with
-`--client-nice 10` they give way to the service's, as clients on other machines would. Ends with 1 if a healthy client was
-closed or missed more than one answer in a hundred, or if memory kept growing.
+`--client-nice 10` they give way to the service's, as clients on other machines would. Ends with 1 if a healthy client
+was closed or missed more than one answer in a hundred, or if memory kept growing.
 """
 
 from __future__ import annotations
@@ -238,9 +238,14 @@ def main() -> None:
     columns = ["bytes a hand", "joints json", "msgpack", "default json", "msgpack", "+ vertices json", "msgpack"]
     print_table("Message sizes", columns, sizes())
     columns = [
-        "clients", "connections", "messages", "missed %: all / worst", "solved to sent ms p50/95/99", "sent to client ms",
+        "clients",
+        "connections",
+        "messages",
+        "missed %: all / worst",
+        "solved to sent ms p50/95/99",
+        "sent to client ms",
         "closed",
-    ]  # fmt: skip
+    ]
     passed = True
     with loaded_service(arguments.hands) as service:
         result, taken, share = hold(
