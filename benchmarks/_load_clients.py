@@ -44,6 +44,7 @@ class Seen:
         to_client_ns: From sent to the client.
         received: Messages.
         expected: Answers there were from each client's first message to its last.
+        worst_missed: Share of the answers that did not come to the client that missed most.
         closed: Connections that the service ended.
         connections: Connections made.
     """
@@ -52,8 +53,14 @@ class Seen:
     to_client_ns: list[int] = field(default_factory=list)
     received: int = 0
     expected: int = 0
+    worst_missed: float = 0.0
     closed: int = 0
     connections: int = 0
+
+    def forget(self) -> None:
+        """Leave out what was measured so far."""
+        self.to_send_ns.clear()
+        self.to_client_ns.clear()
 
 
 class LightClient:
@@ -135,10 +142,17 @@ class LightClient:
         seen.to_send_ns.append(sent_ns - solved_ns)
         seen.to_client_ns.append(now_ns - sent_ns)
 
+    def forget(self) -> None:
+        """Leave out what was counted so far."""
+        self.first = self.last = -1
+        self.received = 0
+
     def end(self, seen: Seen, *, rudely: bool = False) -> None:
         """Leave and add up what was seen; rudely is with a reset."""
+        expected = self.last - self.first + 1 if self.received else 0
         seen.received += self.received
-        seen.expected += self.last - self.first + 1 if self.received else 0
+        seen.expected += expected
+        seen.worst_missed = max(seen.worst_missed, 1.0 - self.received / max(expected, 1))
         if rudely:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
@@ -168,16 +182,21 @@ def _integer(data: bytes, at: int) -> int:
     return int.from_bytes(data[at + 1 : at + 1 + width], "big")
 
 
-def crowd(port: int, queries: list[str], deaf: int, seconds: float, report: Connection) -> None:
+def crowd(
+    port: int, queries: list[str], deaf: int, settle_s: float, seconds: float, niceness: int, report: Connection
+) -> None:
     """Hold clients for so long, some of which never read; then report what they saw.
 
     Args:
         port: Of the service.
         queries: Options of the clients that read.
         deaf: So many more never do.
-        seconds: How long.
+        settle_s: Left out of the report at first: so many clients never connect all at once.
+        seconds: How long after that.
+        niceness: How far the clients give way to the service.
         report: Where `Seen` goes.
     """
+    os.nice(niceness)
     seen = Seen()
     selector = selectors.DefaultSelector()
     clients = [LightClient(port, query, reads=True) for query in queries]
@@ -185,8 +204,13 @@ def crowd(port: int, queries: list[str], deaf: int, seconds: float, report: Conn
     seen.connections = len(clients) + deaf
     for client in clients:
         selector.register(client.socket, selectors.EVENT_READ, client)
-    until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s and clients:
+    settled_s = time.monotonic() + settle_s
+    until_s, settled = settled_s + seconds, False
+    while (now_s := time.monotonic()) < until_s and clients:
+        if not settled and now_s >= settled_s:
+            settled = True
+            for each in (seen, *clients):
+                each.forget()
         for key, _ in selector.select(0.1):
             if not key.data.read(seen):
                 selector.unregister(key.fileobj)
@@ -200,8 +224,9 @@ def crowd(port: int, queries: list[str], deaf: int, seconds: float, report: Conn
     report.send(_packed(seen))
 
 
-def churn(port: int, count: int, seconds: float, seed: int, report: Connection) -> None:
+def churn(port: int, count: int, seconds: float, seed: int, niceness: int, report: Connection) -> None:
     """Keep so many clients that live for a moment each, with options at random, and half of which end rudely."""
+    os.nice(niceness)
     rng, seen = random.Random(seed), Seen()  # noqa: S311 - whom to kill is no secret
     selector = selectors.DefaultSelector()
     lives: dict[LightClient, float] = {}
@@ -234,7 +259,7 @@ def churn(port: int, count: int, seconds: float, seed: int, report: Connection) 
     report.send(_packed(seen))
 
 
-def _packed(seen: Seen) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int, int, int]:
+def _packed(seen: Seen) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int, int, int, float]:
     return (
         np.array(seen.to_send_ns, np.int64),
         np.array(seen.to_client_ns, np.int64),
@@ -242,4 +267,5 @@ def _packed(seen: Seen) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int,
         seen.expected,
         seen.closed,
         seen.connections,
+        seen.worst_missed,
     )

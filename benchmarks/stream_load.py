@@ -5,8 +5,9 @@
 
 A service with made-up cameras and a made-up engine answers 60 times a second. 100 clients, half of them JSON and half
 msgpack, read; five more connect and never do. Then 50 others come and go at random, half of them without a good-bye,
-with all sorts of options, while ten healthy ones are watched. Clients live in processes of their own. Ends with 1 if a
-healthy client was closed, or if memory kept growing.
+with all sorts of options, while ten healthy ones are watched. Clients live in processes of their own; with
+`--client-nice 10` they give way to the service's, as clients on other machines would. Ends with 1 if a healthy client
+was closed or missed more than one answer in a hundred, or if memory kept growing.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _LATE_S: Final = 10.0
 _WATCHED: Final = 10
 _SAMPLE_S: Final = 5.0
 _GROWTH_LIMIT_MB: Final = 8.0
+_MISSED_LIMIT: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,6 +62,7 @@ class Result:
         expected: Answers there were meanwhile.
         closed: Connections that the service ended.
         connections: Connections made.
+        worst_missed: Share of the answers that did not come to the client that missed most.
     """
 
     to_send_ms: NDArray[np.float64]
@@ -68,6 +71,7 @@ class Result:
     expected: int
     closed: int
     connections: int
+    worst_missed: float
 
     @property
     def missed(self) -> float:
@@ -79,7 +83,8 @@ class Result:
         """Put together what processes reported."""
         to_send_ns, to_client_ns = (np.concatenate([part[i] for part in packed]) for i in (0, 1))
         received, expected, closed, connections = (sum(part[i] for part in packed) for i in (2, 3, 4, 5))
-        return cls(to_send_ns * 1e-6, to_client_ns * 1e-6, received, expected, closed, connections)
+        worst = max(part[6] for part in packed)
+        return cls(to_send_ns * 1e-6, to_client_ns * 1e-6, received, expected, closed, connections, worst)
 
 
 @contextmanager
@@ -124,12 +129,14 @@ class Crew:
         return reports
 
 
-def hold(service: Service, clients: int, deaf: int, seconds: float, processes: int) -> tuple[Result, Usage, float]:
+def hold(
+    service: Service, clients: int, deaf: int, seconds: float, processes: int, niceness: int
+) -> tuple[Result, Usage, float]:
     """Let clients read, and some not, for so long: what they saw, and the service's size and processor use."""
     crew = Crew()
     for number in range(processes):
         queries = [f"format={ENCODINGS[i % 2]}" for i in range(number, clients, processes)]
-        crew.hire(crowd, service.port, queries, deaf if number == 0 else 0, seconds + _SETTLE_S)
+        crew.hire(crowd, service.port, queries, deaf if number == 0 else 0, _SETTLE_S, seconds, niceness)
     time.sleep(_SETTLE_S + seconds / 2)
     assert service.pid is not None  # noqa: S101 - it is ours
     before_s, began_s = _processor_s(service.pid), time.monotonic()
@@ -139,15 +146,18 @@ def hold(service: Service, clients: int, deaf: int, seconds: float, processes: i
     return Result.of(crew.reports()), taken, share
 
 
-def shake(service: Service, count: int, minutes: float, seed: int) -> tuple[Result, Result, list[float], Usage, Usage]:
+def shake(
+    service: Service, count: int, minutes: float, seed: int, niceness: int
+) -> tuple[Result, Result, list[float], Usage, Usage]:
     """Let clients come and go: watched ones, the others, memory in MB over time, and the service before and after."""
     assert service.pid is not None  # noqa: S101 - it is ours
     before = usage(service.pid)
     seconds = 60 * minutes
     watched, others = Crew(), Crew()
-    watched.hire(crowd, service.port, [f"format={ENCODINGS[i % 2]}" for i in range(_WATCHED)], 0, seconds)
+    queries = [f"format={ENCODINGS[i % 2]}" for i in range(_WATCHED)]
+    watched.hire(crowd, service.port, queries, 0, 0.0, seconds, niceness)
     for part in range(2):
-        others.hire(churn, service.port, count // 2, seconds, seed + part)
+        others.hire(churn, service.port, count // 2, seconds, seed + part, niceness)
     memory_mb = []
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
@@ -199,7 +209,7 @@ def _row(name: str, result: Result) -> list[str]:
         name,
         str(result.connections),
         str(result.received),
-        f"{100 * result.missed:.3f} %",
+        f"{100 * result.missed:.3f} / {100 * result.worst_missed:.3f}",
         quantiles(result.to_send_ms),
         quantiles(result.to_client_ms),
         str(result.closed),
@@ -215,6 +225,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="how long they stay")
     parser.add_argument("--hands", type=int, choices=(1, 2), default=2, help="in each message")
     parser.add_argument("--processes", type=int, default=4, help="that hold the clients")
+    parser.add_argument(
+        "--client-nice",
+        type=int,
+        default=10,
+        help="how far they give way: they stand for other machines; 0 to share alike",
+    )
     parser.add_argument("--churn-minutes", type=float, default=1, help="how long others come and go; 0 leaves it out")
     parser.add_argument("--churn-clients", type=int, default=50, help="that come and go")
     parser.add_argument("--seed", type=int, default=1, help="of who goes when")
@@ -222,21 +238,29 @@ def main() -> None:
     columns = ["bytes a hand", "joints json", "msgpack", "default json", "msgpack", "+ vertices json", "msgpack"]
     print_table("Message sizes", columns, sizes())
     columns = [
-        "clients", "connections", "messages", "missed", "solved to sent ms p50/95/99", "sent to client ms", "closed",
-    ]  # fmt: skip
+        "clients",
+        "connections",
+        "messages",
+        "missed %: all / worst",
+        "solved to sent ms p50/95/99",
+        "sent to client ms",
+        "closed",
+    ]
     passed = True
     with loaded_service(arguments.hands) as service:
-        result, taken, share = hold(service, arguments.clients, arguments.deaf, arguments.seconds, arguments.processes)
+        result, taken, share = hold(
+            service, arguments.clients, arguments.deaf, arguments.seconds, arguments.processes, arguments.client_nice
+        )
         print_table(f"{arguments.deaf} of the clients never read", columns, [_row("healthy and deaf", result)])
-        each_us = 1e6 * share * (arguments.seconds + _SETTLE_S) / max(result.received, 1)
+        each_us = 1e6 * share * arguments.seconds / max(result.received, 1)
         print(
             f"service: {taken.own_mb:.0f} MB of its own, {taken.fds} descriptors, {100 * share:.0f} % of a processor: "
             f"{each_us:.1f} us a message"
         )
-        passed &= result.closed == 0
+        passed &= result.closed == 0 and result.worst_missed <= _MISSED_LIMIT
         if arguments.churn_minutes > 0:
             watched, others, memory_mb, before, after = shake(
-                service, arguments.churn_clients, arguments.churn_minutes, arguments.seed
+                service, arguments.churn_clients, arguments.churn_minutes, arguments.seed, arguments.client_nice
             )
             print_table("others come and go", columns, [_row("watched", watched), _row("others", others)])
             half = len(memory_mb) // 2

@@ -16,6 +16,7 @@ from server.websocket_protocol import STRAIGHT
 
 SEND_TIMEOUT_S: Final = 10.0
 
+_INTERNAL_ERROR: Final = 1011
 _TRY_AGAIN_LATER: Final = 1013
 _LONGEST_REASON: Final = 123
 
@@ -94,6 +95,9 @@ async def converse(socket: WebSocket, broadcaster: Broadcaster, talk: Callable[[
         broadcaster.client_timeouts += 1
     except WebSocketDisconnect:
         pass
+    except Exception:
+        await _close(socket, _INTERNAL_ERROR, "an error of the service, which its log explains; try again")
+        raise
 
 
 async def until_first(*sides: Coroutine[Any, Any, None]) -> None:

@@ -75,6 +75,8 @@ def extended():
     hello |= {"novelty": odd, "units": "Gänsefüßchen „Meter“ 手"}
     hands["novelty"] = odd
     hands["predicted_ms"] = 12.5
+    hands["state"] = "ended"
+    hands["frame_set"] |= {"masked": ["cam2"], "suspect": ["cam0", "cam1"]}
     hands["hands"][0]["predicted_ms"] = 12
     first, second = hands["hands"]
     first |= {"novelty": odd, "radii": np.full(21, 0.01, "<f4").tobytes(), "tracked": [True, False] * 10 + [True]}
@@ -89,6 +91,7 @@ def test_what_is_new_or_optional_is_read_alike(core_check, tmp_path):
     expected[1]["hands"][1]["view_weight"] = {"cam0": None}
     assert len(expected) == 2
     assert expected[1]["predicted_ms"] == 12.5
+    assert (expected[1]["ended"], expected[1]["masked"], expected[1]["suspect"]) == (True, ["cam2"], ["cam0", "cam1"])
     assert expected[1]["hands"][0]["tracked"][:3] == [True, False, True]
     assert expected[1]["hands"][1]["joints"][:2] == [None, None]
     assert_same(lines(core_check("decode", path)), expected)

@@ -110,6 +110,8 @@ def described(message):
         "frame_set": message.frame_set.id,
         "skew_ms": message.frame_set.skew_ms,
         "views": list(message.frame_set.views),
+        "masked": list(message.frame_set.masked),
+        "suspect": list(message.frame_set.suspect),
         "stamps_ns": [stamps.exposure_ns, stamps.received_ns, stamps.solved_ns, stamps.sent_ns],
         "calibration_id": message.calibration_id,
         "model_id": message.model_id,

@@ -90,13 +90,15 @@ class FakeSession:
     def next(self, timeout_s: float) -> FrameSet | None:
         if self.error is not None:
             raise self.error
-        if self.paused.is_set() or self.left == 0:
+        left = self.left
+        if self.paused.is_set() or left == 0:
             threading.Event().wait(min(timeout_s, 0.01))
             self.idles += 1
             return None
         threading.Event().wait(1 / self.rate_hz)
-        if self.left is not None:
-            self.left -= 1
+        # A test may have ended it meanwhile: counting down from there would never end.
+        if left is not None and self.left != 0:
+            self.left = left - 1
         return self.frame_set()
 
     def pause(self) -> None:

@@ -116,7 +116,11 @@ def _hands(message: Mapping[str, Any], columns: Mapping[str, int]) -> Hands:
     return Hands(
         sequence=_item(message, "seq", int),
         frame_set=FrameSet(
-            _item(frame_set, "id", int), _number(frame_set, "skew_ms"), tuple(_item(frame_set, "views", list))
+            _item(frame_set, "id", int),
+            _number(frame_set, "skew_ms"),
+            tuple(_item(frame_set, "views", list)),
+            tuple(_item(frame_set, "masked", list, [])),
+            tuple(_item(frame_set, "suspect", list, [])),
         ),
         stamps=Stamps(*(_item(stamps, name, int) for name in ("exposure", "received", "solved", "sent"))),
         calibration_id=_item(message, "calibration_id", str, ""),

@@ -62,11 +62,15 @@ class FrameSet:
         id: Counts frame sets.
         skew_ms: Between its first and its last exposure.
         views: Cameras that took part.
+        masked: Cameras that were left out, because their calibration no longer fits.
+        suspect: Cameras that took part although one of them no longer fits: the hands may be wrong.
     """
 
     id: int
     skew_ms: float
     views: tuple[str, ...]
+    masked: tuple[str, ...] = ()
+    suspect: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

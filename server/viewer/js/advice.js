@@ -11,14 +11,24 @@ const TOO_MUCH = 0.1;
 
 /**
  * @param {CameraInfo[]} cameras
- * @returns {Advice[]}
+ * @returns {Advice[]} One for all cameras that are in the same trouble, as at the end of their footage.
  */
 export function cameraAdvice(cameras) {
-  return cameras.flatMap((camera) => {
+  /** @type {Map<string, {level: Advice["level"], words: string, ids: string[]}>} */
+  const troubles = new Map();
+  for (const camera of cameras) {
     const level = cameraLevel(camera);
     const words = level === "ok" ? "" : cameraTrouble(camera);
-    return words ? [{ id: `camera ${camera.id}`, level, words: `${camera.id}: ${words}` }] : [];
-  });
+    if (!words) continue;
+    const known = troubles.get(`${level} ${words}`) ?? { level, words, ids: [] };
+    known.ids.push(camera.id);
+    troubles.set(`${level} ${words}`, known);
+  }
+  return [...troubles.values()].map(({ level, words, ids }) => ({
+    id: `camera ${ids.join(" ")}`,
+    level,
+    words: `${ids.join(", ")}: ${words}`,
+  }));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { elapsedMs } from "./messages.js";
 import { Recent } from "./statistics.js";
-import { number, shortId } from "./words.js";
+import { milliseconds, number, shortId } from "./words.js";
 
 /** @typedef {import("./types.js").Hand} Hand */
 /** @typedef {import("./types.js").HandsMessage} HandsMessage */
@@ -64,11 +64,11 @@ export class Readout {
     const service = this.serviceStats;
     this.#set("rate", number(this.arrivals.rateHz(nowMs), 1, "Hz"));
     this.#set("rate-service", service ? `service ${number(service.rate_hz, 1, "Hz")}` : "");
-    this.#set("latency", number(this.toSent.median(nowMs), 1, "ms"));
-    this.#set("latency-solved", `solved ${number(this.toSolved.median(nowMs), 1, "ms")}`);
-    this.#set("screen", number(this.toScreen.median(nowMs), 1, "ms"));
-    this.#set("round-trip", `ping ${number(this.clock.roundTripMs, 1, "ms")}`);
-    this.#set("skew", number(this.skew.median(nowMs), 1, "ms"));
+    this.#set("latency", milliseconds(this.toSent.median(nowMs)));
+    this.#set("latency-solved", `solved ${milliseconds(this.toSolved.median(nowMs))}`);
+    this.#set("screen", milliseconds(this.toScreen.median(nowMs)));
+    this.#set("round-trip", `ping ${milliseconds(this.clock.roundTripMs)}`);
+    this.#set("skew", milliseconds(this.skew.median(nowMs)));
     const used = latest?.views.length ?? 0;
     this.#set("views", latest ? (this.cameraCount ? `${used} of ${this.cameraCount}` : String(used)) : "\u2013");
     const names = latest?.views.join(", ") ?? "";

@@ -30,6 +30,11 @@ export function number(value, digits, unit = "") {
   return unit ? `${value.toFixed(digits)}\u202f${unit}` : value.toFixed(digits);
 }
 
+/** @param {number | null | undefined} value @returns {string} To a tenth, and from 100 ms on whole: no tile is wide enough for more. */
+export function milliseconds(value) {
+  return number(value, Math.abs(value ?? 0) < 99.95 ? 1 : 0, "ms");
+}
+
 /** @param {string | null} id A long id is cut; the whole is for the tooltip. */
 export function shortId(id) {
   if (!id) return "\u2013";

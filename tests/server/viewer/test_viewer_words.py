@@ -154,6 +154,9 @@ def test_advice_names_cameras_in_trouble_and_new_errors_only(run: Run) -> None:
     ]
     assert advice[0]["words"].startswith("cam1: ")
     assert "one frame set" in advice[2]["words"]
+    over = [_camera(id="cam0"), *(_camera(id=f"cam{number}", state="ended") for number in (1, 2))]
+    (together,) = run(body, {"cameras": over})[:-1]
+    assert together["words"].startswith("cam1, cam2: ")
 
 
 def test_the_connection_is_said_in_plain_words(run: Run) -> None:
@@ -387,3 +390,9 @@ def test_shortcuts_name_controls_that_are_on_the_page(run: Run) -> None:
         action, argument = entry["does"].split(":")
         if action in {"layer", "panel"}:
             assert argument in controls
+
+
+def test_milliseconds_keep_to_the_width_of_a_tile(run: Run) -> None:
+    body = 'const { milliseconds } = await import("./js/words.js"); return given.map(milliseconds);'
+    said = [words.replace("\u202f", " ") for words in run(body, [0, 1.26, 99.94, 99.96, 1049.04, None])]
+    assert said == ["0.0 ms", "1.3 ms", "99.9 ms", "100 ms", "1049 ms", "\u2013"]

@@ -152,6 +152,8 @@ namespace UstHand
                     case "id": message.FrameSetId = reader.ReadInt64(); break;
                     case "skew_ms": message.SkewMs = ReadNumber(ref reader); break;
                     case "views": message.Views = ReadStrings(ref reader); break;
+                    case "masked": message.Masked = ReadStrings(ref reader); break;
+                    case "suspect": message.Suspect = ReadStrings(ref reader); break;
                     default: reader.Skip(); break;
                 }
             }

@@ -51,6 +51,13 @@ namespace UstHand
         public long FrameSetId;
         public double SkewMs;
         public string[] Views = new string[0];
+
+        /// <summary>Cameras that were left out, because their calibration no longer fits.</summary>
+        public string[] Masked = new string[0];
+
+        /// <summary>Cameras in use although one of them no longer fits: the hands may be wrong.</summary>
+        public string[] Suspect = new string[0];
+
         public long ExposureNs;
         public long ReceivedNs;
         public long SolvedNs;

@@ -32,6 +32,7 @@ static class JsonLines
         return Map(
             Pair("kind", Text("hands")), Pair("seq", Number(hands.Sequence)), Pair("frame_set", Number(hands.FrameSetId)),
             Pair("skew_ms", Number(hands.SkewMs)), Pair("views", Texts(hands.Views)),
+            Pair("masked", Texts(hands.Masked)), Pair("suspect", Texts(hands.Suspect)),
             Pair("stamps_ns", List(
                 new[] { hands.ExposureNs, hands.ReceivedNs, hands.SolvedNs, hands.SentNs }, s => Number(s))),
             Pair("calibration_id", Text(hands.CalibrationId)), Pair("model_id", Text(hands.ModelId)),

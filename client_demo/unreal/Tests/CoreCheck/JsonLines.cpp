@@ -114,6 +114,8 @@ std::string SayHands(const HandsMessage& message) {
                 {"frame_set", Integer(message.frame_set_id)},
                 {"skew_ms", Number(message.skew_ms)},
                 {"views", List(message.views, Text)},
+                {"masked", List(message.masked, Text)},
+                {"suspect", List(message.suspect, Text)},
                 {"stamps_ns", List(stamps, Integer)},
                 {"calibration_id", Text(message.calibration_id)},
                 {"model_id", Text(message.model_id)},

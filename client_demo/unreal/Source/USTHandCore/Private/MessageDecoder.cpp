@@ -189,6 +189,8 @@ HandsMessage ReadHands(MsgPackReader& reader, const Hello& hello) {
                 if (part == "id") message.frame_set_id = reader.ReadInt64();
                 else if (part == "skew_ms") message.skew_ms = ReadNumber(reader);
                 else if (part == "views") message.views = ReadStrings(reader);
+                else if (part == "masked") message.masked = ReadStrings(reader);
+                else if (part == "suspect") message.suspect = ReadStrings(reader);
                 else reader.Skip();
             });
         } else if (key == "stamps_ns") {

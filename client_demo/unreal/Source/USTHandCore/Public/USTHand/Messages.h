@@ -60,6 +60,8 @@ struct HandsMessage {
     std::int64_t frame_set_id = 0;
     double skew_ms = 0;
     std::vector<std::string> views;
+    std::vector<std::string> masked;   ///< Cameras that were left out, because their calibration no longer fits.
+    std::vector<std::string> suspect;  ///< Cameras in use although one of them no longer fits.
     std::int64_t exposure_ns = 0;
     std::int64_t received_ns = 0;
     std::int64_t solved_ns = 0;
