@@ -19,7 +19,7 @@ from engine.synthetic.motion import HandMotion, MotionSample
 from engine.synthetic.props import Prop
 from engine.synthetic.rasterizer import Mesh, Raster, rasterize, vertex_normals
 from engine.synthetic.skin import Paint, Sleeve, paint
-from engine.synthetic.staging import SceneVariety, Staging, held_pose
+from engine.synthetic.staging import SceneVariety, Staging
 
 _KEPT_FRAMES: Final = 2
 _ABSENT_SHARE: Final = 0.3
@@ -212,11 +212,11 @@ class HandScene:
     def _things(self, hands: list[PosedHand]) -> list[_Surface]:
         """What is held and what stands in the way."""
         things = []
-        if self._staging is not None and self._staging.held is not None:
-            held = self._staging.held
+        if self._staging is not None and self._staging.grip is not None:
+            grip = self._staging.grip
             for posed in hands:
-                R, middle = held_pose(held, posed)
-                things.append(self._thing(held.prop, held.prop.vertices @ R.T + middle, R))
+                R, middle = grip.placed(posed)
+                things.append(self._thing(grip.prop, grip.prop.vertices @ R.T + middle, R))
         if self._staging is not None and self._staging.obstacle is not None:
             things.append(self._thing(*self._staging.obstacle))
         return things
@@ -236,7 +236,9 @@ class HandScene:
 
     @cached_property
     def _staging(self) -> Staging | None:
-        return None if self.variety is None else Staging.draw(self.variety, (self.seed, 0x57A6))
+        if self.variety is None:
+            return None
+        return Staging.draw(self.variety, self._shaped(self.side), (self.seed, 0x57A6))
 
     @cached_property
     def _views(self) -> dict[tuple[str, int, int], tuple[NDArray[np.uint8], Sensor]]:
@@ -284,11 +286,8 @@ class HandScene:
         return (self._body(HandMotion(self.seed, self.side, pace=self.pace)),)
 
     def _body(self, motion: HandMotion, *, tracked: bool = True) -> _Body:
-        model = HandModel.load(side=motion.side)
-        stream = (self.seed, 0x5A, int(motion.side == "left"))
-        shape = np.random.default_rng(stream).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
-        shaped = model.with_shape(np.clip(shape, -2.0, 2.0))
-        arm = Arm.of(model)
+        shaped = self._shaped(motion.side)
+        arm = Arm.of(shaped.model)
         sleeve: Sleeve = "muted" if self._staging is None else self._staging.sleeve
         return _Body(
             shaped=shaped,
@@ -296,10 +295,14 @@ class HandScene:
             arm=arm,
             # One person: both hands draw the same skin and cloth.
             paint=paint(shaped, arm, (self.seed, 0x5C), sleeve=sleeve),
-            occlusion=Occlusion(model.skinning_weights),
+            occlusion=Occlusion(shaped.model.skinning_weights),
             bare=sleeve == "bare",
             tracked=tracked,
         )
+
+    def _shaped(self, side: Side) -> ShapedHand:
+        shape = np.random.default_rng((self.seed, 0x5A, int(side == "left"))).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
+        return HandModel.load(side=side).with_shape(np.clip(shape, -2.0, 2.0))
 
 
 def _field_radius(camera: Camera) -> float:

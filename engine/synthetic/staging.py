@@ -8,17 +8,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.hand_model import PosedHand
+from engine.hand_model import ShapedHand
 from engine.hand_model.rotations import matrix_from_axis_angle
-from engine.synthetic.activities import ACTIVITIES, FREE, Activity, holding
-from engine.synthetic.props import PINCHED, Prop, draw_prop
+from engine.synthetic.activities import ACTIVITIES, FREE, Activity
+from engine.synthetic.grip import Grip, find_grip
+from engine.synthetic.motion import mean_right_builder
+from engine.synthetic.props import Prop, draw_prop
 from engine.synthetic.skin import Sleeve
 
 # Palm down, fingers away from the owner: over a table.
 _OVER_TABLE: Final = matrix_from_axis_angle(np.array([-0.5 * np.pi, 0.0, 0.0]))
-_SKIN_M: Final = 0.011
-"""From the bones of the palm to its skin."""
-
 # Where the other hand is from the tracked one, metres: near enough to overlap in most views.
 _PARTNER_APART_M: Final = (0.05, 0.13)
 _OBSTACLE_APART_M: Final = (0.13, 0.26)
@@ -46,19 +45,6 @@ class SceneVariety:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Held:
-    """A thing in a hand.
-
-    Args:
-        prop: The thing.
-        turn: From its axes to the hand's frame of `held_pose` `(3, 3)`.
-    """
-
-    prop: Prop
-    turn: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
 class Staging:
     """What one scene drew.
 
@@ -66,7 +52,7 @@ class Staging:
         activity: What the tracked hand does.
         attitude_world: How it is turned from being raised `(3, 3)`.
         sleeve: What both arms wear.
-        held: What the tracked hand holds.
+        grip: What the tracked hand holds, and how.
         obstacle: A thing at rest, as vertices in the world; None where there is none.
         partner_from_hand: Where the second hand's space is from the tracked one's `(3,)`, metres; None without one.
         partner_attitude_world: How the second hand is turned.
@@ -76,27 +62,25 @@ class Staging:
     activity: Activity
     attitude_world: NDArray[np.float64]
     sleeve: Sleeve
-    held: Held | None
+    grip: Grip | None
     obstacle: tuple[Prop, NDArray[np.float64], NDArray[np.float64]] | None
     partner_from_hand: NDArray[np.float64] | None
     partner_attitude_world: NDArray[np.float64]
     partner_activity: Activity
 
     @classmethod
-    def draw(cls, variety: SceneVariety, seed: tuple[int, ...]) -> Staging:
-        """Draw a scene's; equal seeds give equal ones."""
+    def draw(cls, variety: SceneVariety, shaped: ShapedHand, seed: tuple[int, ...]) -> Staging:
+        """Draw a scene's for a hand; equal arguments give equal ones."""
         rng = np.random.default_rng(seed)
         activity = ACTIVITIES[rng.integers(1, len(ACTIVITIES))] if rng.random() < variety.acting else FREE
         attitude = _attitude(rng) if rng.random() < variety.turned else np.eye(3)
         if activity.name == "typing":
             attitude = _leant(_OVER_TABLE, rng)
         sleeve: Sleeve = "bare" if rng.random() < variety.bare else "any"
-        held = None
+        grip = None
         if rng.random() < variety.holding:
-            held = _held(rng)
-            pinched = held.prop.kind in PINCHED
-            # The thicker it is, the less the fingers close.
-            activity = holding(float(np.clip(0.72 - 11.0 * held.prop.thickness_m, 0.25, 0.72)), pinched=pinched)
+            grip = find_grip(shaped, mean_right_builder(), draw_prop(rng), rng)
+            activity = grip.activity
         obstacle = None
         if rng.random() < variety.obstacle:
             prop = draw_prop(rng)
@@ -111,57 +95,13 @@ class Staging:
             activity=activity,
             attitude_world=attitude,
             sleeve=sleeve,
-            held=held,
+            grip=grip,
             obstacle=obstacle,
             partner_from_hand=partner,
             # Hands that do something together are held alike, more or less.
             partner_attitude_world=_leant(attitude, rng, 40.0),
             partner_activity=ACTIVITIES[rng.integers(len(ACTIVITIES))],
         )
-
-
-def held_pose(held: Held, posed: PosedHand) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Say where a held thing is.
-
-    Args:
-        held: The thing.
-        posed: The hand.
-
-    Returns:
-        Its rotation `(3, 3)` and its middle `(3,)`, metres, in the frame of the hand's joints.
-    """
-    joints = posed.joints
-    palm_out = posed.rotations[0] @ np.array([0.0, -1.0, 0.0])
-    if held.prop.kind in PINCHED:
-        tips = 0.5 * (joints[4] + joints[8])
-        ahead = tips - joints[0]
-        ahead /= np.linalg.norm(ahead)
-        side = np.cross(ahead, joints[4] - joints[8])
-        side /= max(float(np.linalg.norm(side)), 1e-9)
-        axes = np.stack([side, np.cross(ahead, side), ahead], axis=1)
-        # It is held near one end, not by its middle.
-        reach = 0.6 * float(np.abs(held.prop.vertices[:, 2]).max())
-        R = axes @ held.turn
-        return R, tips + reach * R[:, 2]
-    along = joints[9] - joints[0]
-    along -= (along @ palm_out) * palm_out
-    along /= np.linalg.norm(along)
-    # The long axis lies across the palm, under the fingers.
-    axes = np.stack([along, palm_out, np.cross(along, palm_out)], axis=1)
-    knuckles = joints[[5, 9, 13, 17]].mean(axis=0)
-    middle = knuckles - 0.012 * along + (_SKIN_M + held.prop.thickness_m) * palm_out
-    return axes @ held.turn, middle
-
-
-def _held(rng: np.random.Generator) -> Held:
-    prop = draw_prop(rng)
-    turn = matrix_from_axis_angle(np.array([0.0, rng.normal(0.0, 0.35), 0.0]))
-    if prop.kind in PINCHED:
-        turn = matrix_from_axis_angle(rng.normal(0.0, 0.5, 3))
-    elif prop.kind == "phone" and rng.random() < 0.5:
-        # Along the fingers.
-        turn = turn @ matrix_from_axis_angle(np.array([0.0, 0.5 * np.pi, 0.0]))
-    return Held(prop, turn)
 
 
 def _attitude(rng: np.random.Generator) -> NDArray[np.float64]:
