@@ -39,11 +39,17 @@ _FINGER_SHUT: Final = (84.0, 98.0, 62.0)
 _THUMB_TWIST_DEG: Final = 20.0
 _THUMB_OPEN: Final = (-14.0, -4.0, -6.0)
 _THUMB_SHUT: Final = (46.0, 46.0, 56.0)
-_THUMB_LIFTS_DEG: Final = np.linspace(-29.0, 37.0, 9)
+_THUMB_LIFTS_DEG: Final = np.linspace(-29.0, 43.0, 10)
 # Fingers that meet nothing stay so far from open.
 _IDLE: Final = 0.45
+_CLEAR_M: Final = 0.016
+"""From the middle of a finger to that of another that lies beside it."""
+
 _PINCH_OPENINGS_DEG: Final = np.linspace(-14.0, 26.0, 41)
-_SPINS: Final = 16
+_SPINS: Final = 12
+_TRIES: Final = 4
+# So many besides the thumb make a firm grip.
+_HOLDING_FINGERS: Final = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,7 +97,12 @@ def find_grip(shaped: ShapedHand, builder: PoseBuilder, prop: Prop, rng: np.rand
         The grip.
     """
     hand = _Hand(shaped, builder)
-    return _pinched(hand, prop, rng) if prop.kind in PINCHED else _grasped(hand, prop, rng)
+    if prop.kind in PINCHED:
+        return _pinched(hand, prop, rng)
+    tried = [_grasped(hand, prop, rng)]
+    while tried[-1][0] > 0.0 and len(tried) < _TRIES:
+        tried.append(_grasped(hand, prop, rng))
+    return min(tried, key=lambda one: one[0])[1]
 
 
 class _Hand:
@@ -131,9 +142,15 @@ class _Hand:
             moved[:, own] = starts[:, part, None] + self._skin[finger][own] @ turned[:, part].transpose(0, 2, 1)
         return moved
 
+    def middle_line(self, finger: int, angles_deg: Array) -> Array:
+        """Points `(6, 3)` inside a finger, from the middle of its first part to near its tip."""
+        skin = self.skin(finger, angles_deg[None])[0]
+        a, b, c = (skin[self.part[finger] == part].mean(axis=0) for part in range(3))
+        return np.stack([a, 0.5 * (a + b), b, 0.5 * (b + c), c, c + 0.5 * (c - b)])
 
-def _grasped(hand: _Hand, prop: Prop, rng: np.random.Generator) -> Grip:
-    """In the palm, under the fingers."""
+
+def _grasped(hand: _Hand, prop: Prop, rng: np.random.Generator) -> tuple[float, Grip]:
+    """In the palm, under the fingers; with how bad that grip is, 0 where nothing is wrong."""
     turn = matrix_from_axis_angle(np.array([0.0, rng.normal(0.0, 0.3), 0.0]))
     if prop.kind == "phone" and rng.random() < 0.4:
         # Along the fingers.
@@ -152,29 +169,37 @@ def _grasped(hand: _Hand, prop: Prop, rng: np.random.Generator) -> Grip:
         return prop.distance((points - middle) @ R)
 
     angles = np.empty(21)
+    fault = _HOLDING_FINGERS * _CLEAR_M
     for finger, start in enumerate(fingers):
         shut = np.array([*_FINGER_SHUT, start[3]])
-        closed, _ = _closed(hand, 1 + finger, start, shut, _FINGER_BENDS, distance)
+        closed, gap = _closed(hand, 1 + finger, start, shut, _FINGER_BENDS, distance)
+        fault -= _CLEAR_M * (gap < 2.0 * _SQUEEZE_M)
         angles[5 + 4 * finger : 9 + 4 * finger] = closed
-    best = np.inf
+    others = np.concatenate([hand.middle_line(finger, _own(angles, finger)) for finger in range(1, 5)])
+    angles[:5], best, off_m = KEYPOSES["open"][:5], np.inf, np.inf
     for lift in _THUMB_LIFTS_DEG:
         start, shut = (
             np.array([across, lift, _THUMB_TWIST_DEG, middle_deg, end_deg])
             for across, middle_deg, end_deg in (_THUMB_OPEN, _THUMB_SHUT)
         )
         closed, gap = _closed(hand, 0, start, shut, _THUMB_BENDS, distance)
-        # Against the fingers, far out from the palm, holds best; a thumb in the air, not at all.
-        tip = hand.skin(0, closed[None])[0][hand.part[0] == 2].mean(axis=0)
-        cost = gap - 0.15 * float(tip @ _PALM_OUT)
+        thumb = hand.middle_line(0, closed)
+        crossing_m = max(0.0, _CLEAR_M - float(np.linalg.norm(thumb[:, None] - others, axis=2).min()))
+        # Against the fingers, far out from the palm, holds best; a thumb in the air, or in a finger, not at all.
+        cost = gap + 4.0 * crossing_m - 0.15 * float(thumb[-1] @ _PALM_OUT)
         if cost < best:
-            best, angles[:5] = cost, closed
+            best, angles[:5], off_m = cost, closed, gap + crossing_m
     angles = np.clip(angles, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1])
     shapes = [angles]
     for finger in rng.permutation(4)[:2]:
         raised = angles.copy()
         raised[5 + 4 * finger] -= rng.uniform(5.0, 25.0)
-        shapes += [np.clip(raised, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1]), angles]
-    return Grip(prop, Activity("holding", tuple(shapes), 1.6, play=0.06), R, middle)
+        raised = np.clip(raised, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1])
+        way = np.linspace(_own(angles, 1 + finger), _own(raised, 1 + finger), 6)
+        if distance(hand.skin(1 + finger, way)).min() > -2.0 * _SQUEEZE_M:
+            shapes += [raised, angles]
+    fault = max(fault, 0.0) + max(off_m - 2.0 * _SQUEEZE_M, 0.0)
+    return fault, Grip(prop, Activity("holding", tuple(shapes), 1.6, play=0.06), R, middle)
 
 
 def _laid(still: Array, prop: Prop, R: Array, middle: Array) -> Array:
@@ -222,44 +247,67 @@ def _pinched(hand: _Hand, prop: Prop, rng: np.random.Generator) -> Grip:
     shape = KEYPOSES["ok" if rng.random() < 0.5 else "pinch"].copy()
     # The other fingers rest, more or less curled.
     shape[9:] += rng.uniform(-0.3, 0.5) * (KEYPOSES["half"] - shape)[9:]
-    thumbs, indexes = (
-        np.tile(shape[:5], (len(_PINCH_OPENINGS_DEG), 1)),
-        np.tile(shape[5:9], (len(_PINCH_OPENINGS_DEG), 1)),
-    )
+    # It turns about the line between the ends, and is held near one of its own.
+    spins = [
+        (
+            matrix_from_axis_angle(np.array([0.0, rng.normal(0.0, 0.8), 0.0])),
+            prop.half_m * (rng.uniform(-0.6, 0.6), 0.0, rng.uniform(0.3, 0.85)),
+        )
+        for _ in range(_SPINS)
+    ]
+    apart_m, aside_m = 2.0 * prop.half_m[1] - _SQUEEZE_M, 0.0
+    for _ in range(_TRIES):
+        shape, contact, axes = _pinch(hand, shape, apart_m)
+        contact = contact + aside_m * axes[:, 1]
+        rest = np.concatenate(
+            [
+                hand.palm,
+                *(hand.skin(f, _own(shape, f)[None])[0][hand.part[f] < 2] for f in (0, 1)),
+                *(hand.skin(f, _own(shape, f)[None])[0] for f in (2, 3, 4)),
+            ]
+        )
+        placed = [(axes @ turn, contact + axes @ turn @ offset) for turn, offset in spins]
+        # What it must not pass through: all but the ends that hold it.
+        R, middle = max(placed, key=lambda one: min(0.0, prop.distance((rest - one[1]) @ one[0]).min()))
+        thumb, index = (
+            float(prop.distance((hand.skin(f, _own(shape, f)[None])[0][hand.part[f] == 2] - middle) @ R).min())
+            for f in (0, 1)
+        )
+        # Ends are round: they come closer than the planes before them.
+        apart_m -= thumb + index + _SQUEEZE_M
+        aside_m += 0.5 * (index - thumb)
+    looser = shape.copy()
+    looser[9:] *= rng.uniform(0.75, 1.0)
+    return Grip(prop, Activity("holding", (shape, looser), 1.6, play=0.06), R, middle)
+
+
+def _pinch(hand: _Hand, shape: Array, apart_m: float) -> tuple[Array, Array, Array]:
+    """Open or close thumb and index until their ends are so far apart.
+
+    Returns:
+        The shape; the middle between the ends; axes whose second runs from thumb to index and whose third runs away
+        from the wrist.
+    """
+    thumbs, indexes = (np.tile(_own(shape, finger), (len(_PINCH_OPENINGS_DEG), 1)) for finger in (0, 1))
     thumbs[:, 0] -= 0.5 * _PINCH_OPENINGS_DEG
     indexes[:, 0] -= 0.7 * _PINCH_OPENINGS_DEG
     ends = [hand.skin(finger, tried)[:, hand.part[finger] == 2] for finger, tried in enumerate((thumbs, indexes))]
     middles = [end.mean(axis=1) for end in ends]
-    # Flat things lie between the ends with their flat sides to them.
     across = middles[1] - middles[0]
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     low = np.einsum("nmi,ni->nm", ends[0], across).max(axis=1)
     high = np.einsum("nmi,ni->nm", ends[1], across).min(axis=1)
-    at = int(np.abs(high - low - 2.0 * (prop.half_m[1] - 0.5 * _SQUEEZE_M)).argmin())
-    shape[:5], shape[5:9], n = thumbs[at], indexes[at], across[at]
-    shape = np.clip(shape, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1])
+    at = int(np.abs(high - low - apart_m).argmin())
+    pinched = shape.copy()
+    pinched[:5], pinched[5:9], n = thumbs[at], indexes[at], across[at]
     contact = 0.5 * (middles[0][at] + middles[1][at])
     contact += (0.5 * (low[at] + high[at]) - contact @ n) * n
     ahead = contact - (contact @ n) * n
     ahead /= np.linalg.norm(ahead)
-    axes = np.stack([np.cross(n, ahead), n, ahead], axis=1)
-    rest = np.concatenate(
-        [
-            hand.palm,
-            *(hand.skin(f, angles[None])[0][hand.part[f] < 2] for f, angles in ((0, shape[:5]), (1, shape[5:9]))),
-            *(hand.skin(f, shape[None, 1 + 4 * f : 5 + 4 * f])[0] for f in (2, 3, 4)),
-        ]
-    )
-    best = -np.inf
-    for _ in range(_SPINS):
-        # It turns about the line between the ends, and is held near one of its own.
-        R_tried = axes @ matrix_from_axis_angle(np.array([0.0, rng.normal(0.0, 0.8), 0.0]))
-        middle_tried = contact + R_tried @ (prop.half_m * (rng.uniform(-0.6, 0.6), 0.0, rng.uniform(0.3, 0.85)))
-        room = float(prop.distance((rest - middle_tried) @ R_tried).min())
-        if room > best:
-            best, R, middle = room, R_tried, middle_tried
-        if room > 0.0:
-            break
-    looser = shape.copy()
-    looser[9:] *= rng.uniform(0.75, 1.0)
-    return Grip(prop, Activity("holding", (shape, looser), 1.6, play=0.06), R, middle)
+    pinched = np.clip(pinched, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1])
+    return pinched, contact, np.stack([np.cross(n, ahead), n, ahead], axis=1)
+
+
+def _own(shape: Array, finger: int) -> Array:
+    """One finger's angles of a hand shape `(21,)`."""
+    return shape[:5] if finger == 0 else shape[1 + 4 * finger : 5 + 4 * finger]
