@@ -83,6 +83,11 @@ class Grip:
             R, middle = _MIRROR[:, None] * R * _MIRROR, middle * _MIRROR
         return posed.rotations[0] @ R, posed.joints[0] + posed.rotations[0] @ middle
 
+    def points(self, posed: PosedHand) -> Array:
+        """The thing's vertices `(N, 3)`, metres, in the frame of the hand's joints."""
+        R, middle = self.placed(posed)
+        return self.prop.vertices @ R.T + middle
+
 
 def find_grip(shaped: ShapedHand, builder: PoseBuilder, prop: Prop, rng: np.random.Generator) -> Grip:
     """Lay a thing into a hand and close the fingers around it.

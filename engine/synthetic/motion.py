@@ -22,6 +22,9 @@ from engine.synthetic.keyposes import ANGLES, LIMITS_DEG, PoseBuilder
 HAND_CENTER: Final = 0.085
 """Distance from the wrist to the middle of the hand, metres: what the sweeps turn about."""
 
+REACH_M: Final = (0.08, 0.07, 0.06)
+"""How far the middle of a hand by itself goes from the world's origin along each axis, metres."""
+
 _SWAY_S: Final = 1.3
 """Time between control values of the forearm's and the wrist's motion, seconds."""
 
@@ -74,7 +77,7 @@ class HandMotion:
         seed: int,
         side: Side,
         center_world: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        reach_m: tuple[float, float, float] = (0.08, 0.07, 0.06),
+        reach_m: tuple[float, float, float] = REACH_M,
         lean_deg: float = 30.0,
         pace: float = 1.0,
         activity: Activity = FREE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,15 +12,19 @@ from engine.hand_model import ShapedHand
 from engine.hand_model.rotations import matrix_from_axis_angle
 from engine.synthetic.activities import ACTIVITIES, FREE, Activity
 from engine.synthetic.grip import Grip, find_grip
-from engine.synthetic.motion import mean_right_builder
+from engine.synthetic.motion import REACH_M, mean_right_builder
 from engine.synthetic.props import Prop, draw_prop
 from engine.synthetic.skin import Sleeve
 
 # Palm down, fingers away from the owner: over a table.
 _OVER_TABLE: Final = matrix_from_axis_angle(np.array([-0.5 * np.pi, 0.0, 0.0]))
-# Where the other hand is from the tracked one, metres: near enough to overlap in most views.
-_PARTNER_APART_M: Final = (0.05, 0.13)
-_OBSTACLE_APART_M: Final = (0.13, 0.26)
+# What two hands that meet leave free between them, metres: they press, touch or nearly do.
+_PRESSED_M: Final = -0.005
+_NEARLY_M: Final = 0.04
+# Beside a thing the arm moves that much less.
+_SWAY_BESIDE: Final = 0.4
+# The space that a hand fills about its middle, whatever it does, metres.
+_HAND_RADIUS_M: Final = 0.13
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,34 @@ class SceneVariety:
         acting: Share of hands that do one thing (grasp, pinch, count, sign, type) and not anything.
         bare: Share of arms without a sleeve.
         holding: Share of hands that hold something.
-        obstacle: Share of scenes with a thing near the hand that hides it from some views.
-        partner: Share of scenes in which a second hand moves close to the tracked one.
+        obstacle: Share of scenes with a thing beside the hand that hides it from some views, where there is neither a
+            second hand nor a held thing.
+        partner: Share of scenes in which a second hand moves at the tracked one, and mostly touches it.
     """
 
     turned: float = 0.6
     acting: float = 0.6
     bare: float = 0.4
     holding: float = 0.3
-    obstacle: float = 0.15
+    obstacle: float = 0.25
     partner: float = 0.25
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Partner:
+    """A second hand that moves at the tracked one.
+
+    Args:
+        from_world: Unit vector `(3,)`: from which side it comes.
+        gap_m: What it leaves free, metres; negative presses.
+        attitude_world: How it is turned from being raised `(3, 3)`.
+        activity: What it does.
+    """
+
+    from_world: NDArray[np.float64]
+    gap_m: float
+    attitude_world: NDArray[np.float64]
+    activity: Activity
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,10 +75,8 @@ class Staging:
         attitude_world: How it is turned from being raised `(3, 3)`.
         sleeve: What both arms wear.
         grip: What the tracked hand holds, and how.
-        obstacle: A thing at rest, as vertices in the world; None where there is none.
-        partner_from_hand: Where the second hand's space is from the tracked one's `(3,)`, metres; None without one.
-        partner_attitude_world: How the second hand is turned.
-        partner_activity: What it does.
+        obstacle: A thing at rest, as vertices and a rotation in the world; None where there is none.
+        partner: The second hand; None without one.
     """
 
     activity: Activity
@@ -64,9 +84,7 @@ class Staging:
     sleeve: Sleeve
     grip: Grip | None
     obstacle: tuple[Prop, NDArray[np.float64], NDArray[np.float64]] | None
-    partner_from_hand: NDArray[np.float64] | None
-    partner_attitude_world: NDArray[np.float64]
-    partner_activity: Activity
+    partner: Partner | None
 
     @classmethod
     def draw(cls, variety: SceneVariety, shaped: ShapedHand, seed: tuple[int, ...]) -> Staging:
@@ -81,26 +99,26 @@ class Staging:
         if rng.random() < variety.holding:
             grip = find_grip(shaped, mean_right_builder(), draw_prop(rng), rng)
             activity = grip.activity
-        obstacle = None
-        if rng.random() < variety.obstacle:
-            prop = draw_prop(rng)
-            size = rng.uniform(1.0, 2.5)
-            R = _any_turn(rng)
-            place = _direction(rng) * rng.uniform(*_OBSTACLE_APART_M)
-            obstacle = (prop, size * prop.vertices @ R.T + place, R)
-        partner = None
+        partner, obstacle = None, None
+        aside = _beside_forearm(attitude, rng)
+        if shaped.model.side == "left":
+            # The motion of a left hand is a right one's mirror image.
+            aside[0] = -aside[0]
         if rng.random() < variety.partner:
-            partner = _direction(rng) * rng.uniform(*_PARTNER_APART_M)
-        return cls(
-            activity=activity,
-            attitude_world=attitude,
-            sleeve=sleeve,
-            grip=grip,
-            obstacle=obstacle,
-            partner_from_hand=partner,
+            gap_m = _PRESSED_M if rng.random() < 0.5 else rng.uniform(_PRESSED_M, _NEARLY_M)
             # Hands that do something together are held alike, more or less.
-            partner_attitude_world=_leant(attitude, rng, 40.0),
-            partner_activity=ACTIVITIES[rng.integers(len(ACTIVITIES))],
+            turned = _leant(attitude, rng, 40.0)
+            partner = Partner(aside, gap_m, turned, ACTIVITIES[rng.integers(len(ACTIVITIES))])
+        elif grip is None and rng.random() < variety.obstacle:
+            activity = replace(activity, sway=_SWAY_BESIDE * activity.sway)
+            prop = draw_prop(rng)
+            R = _any_turn(rng)
+            vertices = rng.uniform(1.2, 2.6) * prop.vertices @ R.T
+            # Out of all that the hand may reach, and no further than that.
+            reach = activity.sway * float(np.abs(aside) @ REACH_M) + _HAND_RADIUS_M
+            obstacle = (prop, vertices + aside * (reach - float((vertices @ aside).min())), R)
+        return cls(
+            activity=activity, attitude_world=attitude, sleeve=sleeve, grip=grip, obstacle=obstacle, partner=partner
         )
 
 
@@ -122,6 +140,9 @@ def _any_turn(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(Q * np.linalg.det(Q), dtype=np.float64)
 
 
-def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
+def _beside_forearm(attitude: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A direction `(3,)` about across the forearm of a right hand of some attitude."""
+    forearm = -attitude[:, 2]
     direction = rng.normal(size=3)
+    direction -= (direction @ forearm) * forearm
     return np.asarray(direction / np.linalg.norm(direction), dtype=np.float64)

@@ -44,17 +44,18 @@ def synth_windows(
     from server.progress import shown_progress
     from training.rendering import bench_plan, learning_plan, render
 
-    if split not in _SPLITS:
-        raise ValueError(f"split {split!r} is not known; use one of {', '.join(_SPLITS)}")
     if labels not in _LABELS:
         raise ValueError(f"labels {labels!r} are not known; use exact or detector")
     kind = cast(Literal["exact", "detector"], labels)
-    if split == "bench-1" or split == "bench-2":
-        if plain:
-            raise ValueError(f"--plain does not go with {split}, whose scenes are fixed; leave it out")
-        plan = bench_plan(split, kind)
-    else:
-        plan = learning_plan("train" if split == "train" else "validation", windows, views, kind, seed, plain=plain)
+    match split:
+        case "bench-1" | "bench-2":
+            if plain:
+                raise ValueError(f"--plain does not go with {split}, whose scenes are fixed; leave it out")
+            plan = bench_plan(split, kind)
+        case "train" | "validation":
+            plan = learning_plan(split, windows, views, kind, seed, plain=plain)
+        case _:
+            raise ValueError(f"split {split!r} is not known; use one of {', '.join(_SPLITS)}")
     with shown_progress(None) as advance:
         render(out, plan, workers or len(os.sched_getaffinity(0)), advance)
     typer.echo(f"{out}: {plan.windows} windows of {plan.config.views} views, {labels} labels")

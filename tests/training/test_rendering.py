@@ -78,7 +78,7 @@ def test_the_benchmark_splits_are_what_they_were(split: BenchSplit) -> None:
         assert "scenes" not in config
     else:
         assert config["windows_per_scene"] == 1
-        shares = {"turned": 0.6, "acting": 0.6, "bare": 0.4, "holding": 0.4, "obstacle": 0.2, "partner": 0.35}
+        shares = {"turned": 0.6, "acting": 0.6, "bare": 0.4, "holding": 0.4, "obstacle": 0.3, "partner": 0.35}
         assert config["scenes"] == shares
 
 
@@ -129,6 +129,24 @@ def test_varied_windows_repeat_and_differ() -> None:
     homogeneous = np.einsum("tvik,tjk->tvji", window.projections[..., :3], truth.joints_local)
     homogeneous += window.projections[:, :, None, :, 3]
     assert np.abs(homogeneous[..., :2] / homogeneous[..., 2:] - window.labels).max() < 1e-4
+
+
+@pytest.mark.parametrize("left", [0.0, 1.0])
+def test_windows_with_things_and_second_hands_have_exact_labels(left: float) -> None:
+    crowded = replace(TINY, scenes=SceneVariety(holding=1.0, partner=1.0), left_share=left)
+    (window, truth), (plain, _) = (
+        synthetic_windows(config, 1, 3)[0] for config in (crowded, replace(TINY, left_share=left))
+    )
+    assert not np.array_equal(window.crops, plain.crops)
+    homogeneous = np.einsum("tvik,tjk->tvji", window.projections[..., :3], truth.joints_local)
+    homogeneous += window.projections[:, :, None, :, 3]
+    assert np.abs(homogeneous[..., :2] / homogeneous[..., 2:] - window.labels).max() < 1e-4
+    # One hand is the window's, and it is a right one: its fingers bend away from the back.
+    joints = truth.joints_local
+    assert truth.vertices_local is not None
+    up = np.cross(joints[:, 17] - joints[:, 5], joints[:, 9] - joints[:, 0])
+    bent = np.einsum("tji,ti->tj", joints[:, [8, 12, 16, 20]] - joints[:, [5, 9, 13, 17]], up)
+    assert bent.mean() < 0.0
 
 
 @pytest.mark.parametrize("seed", range(4))
