@@ -190,7 +190,7 @@ def main() -> None:
         measure_whole(kind, options.whole_windows, options.labels, options.workers) for kind in KINDS if options.workers
     ]
     if options.json:
-        print(json.dumps([asdict(one) for one in (*speeds, *wholes)], indent=1))
+        print(json.dumps([*map(asdict, speeds), *map(asdict, wholes)], indent=1))
         return
     rows = [[name, *(f"{speed.stages_ms[name]:.2f}" for speed in speeds)] for name in speeds[0].stages_ms]
     rows.append(["together", *(f"{sum(speed.stages_ms.values()):.2f}" for speed in speeds)])

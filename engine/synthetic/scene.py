@@ -189,7 +189,7 @@ class HandScene:
         """From where a second hand would be by itself to where it meets the tracked one `(3,)`, metres."""
         _, tracked_sample, truth = tracked
         still = Balls.of(truth.posed, tracked_sample.forearm_rotation)
-        staging = self._staging
+        staging = self.staging
         if staging is None or staging.partner is None:
             raise ValueError("a hand is not tracked, but the scene has no second hand; this is a defect of HandScene")
         if staging.grip is not None:
@@ -238,12 +238,12 @@ class HandScene:
     def _things(self, hands: list[PosedHand]) -> list[_Surface]:
         """What is held and what stands in the way."""
         things = []
-        if self._staging is not None and self._staging.grip is not None:
-            grip = self._staging.grip
+        if self.staging is not None and self.staging.grip is not None:
+            grip = self.staging.grip
             for posed in hands:
                 things.append(self._thing(grip.prop, grip.points(posed), grip.placed(posed)[0]))
-        if self._staging is not None and self._staging.obstacle is not None:
-            things.append(self._thing(*self._staging.obstacle))
+        if self.staging is not None and self.staging.obstacle is not None:
+            things.append(self._thing(*self.staging.obstacle))
         return things
 
     def _thing(self, prop: Prop, vertices_world: NDArray[np.float64], R: NDArray[np.float64]) -> _Surface:
@@ -260,7 +260,8 @@ class HandScene:
         return Lights((self.seed, 0x116), varied=self.variety is not None)
 
     @cached_property
-    def _staging(self) -> Staging | None:
+    def staging(self) -> Staging | None:
+        """What this scene has of its variety; None without."""
         if self.variety is None:
             return None
         return Staging.draw(self.variety, self._shaped(self.side), (self.seed, 0x57A6))
@@ -282,7 +283,7 @@ class HandScene:
 
     @cached_property
     def _bodies(self) -> tuple[_Body, ...]:
-        staging = self._staging
+        staging = self.staging
         if staging is not None:
             tracked = HandMotion(
                 self.seed, self.side, pace=self.pace, activity=staging.activity, attitude_world=staging.attitude_world
@@ -311,7 +312,7 @@ class HandScene:
     def _body(self, motion: HandMotion, *, tracked: bool = True) -> _Body:
         shaped = self._shaped(motion.side)
         arm = _arm(motion.side)
-        sleeve: Sleeve = "muted" if self._staging is None else self._staging.sleeve
+        sleeve: Sleeve = "muted" if self.staging is None else self.staging.sleeve
         return _Body(
             shaped=shaped,
             motion=motion,
