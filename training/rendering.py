@@ -18,20 +18,23 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 
+from engine.synthetic import SceneVariety
 from training.datasets.shards import MANIFEST, Labelled, shard_name, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.synthetic import SyntheticConfig, synthetic_windows
 
-Split = Literal["train", "validation", "bench-1"]
+BenchSplit = Literal["bench-1", "bench-2"]
+Split = Literal["train", "validation"] | BenchSplit
 Labels = Literal["exact", "detector"]
 
 # No two splits share a number.
-_SPLIT_SEEDS: Final[dict[str, int]] = {"train": 0x7241, "validation": 0x5641, "bench-1": 0xBE01}
+_SPLIT_SEEDS: Final[dict[str, int]] = {"train": 0x7241, "validation": 0x5641, "bench-1": 0xBE01, "bench-2": 0xBE02}
 _SETTINGS: Final = "settings.json"
 _SHARD_WINDOWS: Final = 40
-# Of the benchmark split: fixed for good; another one gets another name.
+# Of the benchmark splits: fixed for good; another one gets another name.
 BENCH_WINDOWS: Final = 200
 BENCH_VIEWS: Final = 8
+_BENCH_2_SCENES: Final = SceneVariety(turned=0.6, acting=0.6, bare=0.4, holding=0.4, obstacle=0.3, partner=0.35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,53 @@ class RenderPlan:
     def about(self) -> dict[str, Any]:
         """Everything that decides the windows, as plain maps."""
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.config.scenes is None:
+            # Data without it are the same as before there was such a thing, and keep their version.
+            del told["config"]["scenes"]
         return told
 
+    def shard_seed(self, number: int) -> int:
+        """Where all chance of a shard comes from: no two splits, seeds or shards share one."""
+        return int(np.random.SeedSequence((_SPLIT_SEEDS[self.split], self.seed, number)).generate_state(1)[0])
 
-def bench_plan(labels: Labels = "exact") -> RenderPlan:
-    """The benchmark split: windows of 8 views, of which fewer can be taken."""
-    config = SyntheticConfig(views=BENCH_VIEWS, varied=True, windows_per_scene=2)
-    return RenderPlan("bench-1", BENCH_WINDOWS, config, labels)
+
+def bench_plan(split: BenchSplit, labels: Labels = "exact") -> RenderPlan:
+    """A benchmark split: windows of 8 views, of which fewer can be taken.
+
+    Args:
+        split: bench-1 has raised hands by themselves; bench-2 has things in the hand and in the way, second hands, and
+            other lights, attitudes and activities, and each of its windows is of another scene.
+        labels: What the windows are labelled by.
+
+    Returns:
+        The plan.
+    """
+    if split == "bench-1":
+        config = SyntheticConfig(views=BENCH_VIEWS, varied=True, windows_per_scene=2)
+    else:
+        config = SyntheticConfig(views=BENCH_VIEWS, varied=True, windows_per_scene=1, scenes=_BENCH_2_SCENES)
+    return RenderPlan(split, BENCH_WINDOWS, config, labels)
+
+
+def learning_plan(
+    split: Literal["train", "validation"], windows: int, views: int, labels: Labels, seed: int, *, plain: bool = False
+) -> RenderPlan:
+    """What networks learn from and are watched on.
+
+    Args:
+        split: Training scenes have all that `SceneVariety` draws; those of validation are plain, so that curves stay
+            comparable.
+        windows: How many.
+        views: Cameras of a window.
+        labels: What they are labelled by.
+        seed: Other seeds give other windows.
+        plain: Training scenes too are raised hands by themselves.
+
+    Returns:
+        The plan.
+    """
+    scenes = SceneVariety() if split == "train" and not plain else None
+    return RenderPlan(split, windows, SyntheticConfig(views=views, varied=True, scenes=scenes), labels, seed)
 
 
 def render(folder: Path, plan: RenderPlan, workers: int, advance: Callable[[str], None] = lambda _: None) -> None:
@@ -105,8 +148,8 @@ def _one_thread() -> None:
 
 
 def _render_shard(folder: Path, plan: RenderPlan, number: int, count: int) -> None:
-    seed = int(np.random.SeedSequence((_SPLIT_SEEDS[plan.split], plan.seed, number)).generate_state(1)[0])
-    windows = [Labelled(window, truth) for window, truth in synthetic_windows(plan.config, count, seed)]
+    made = synthetic_windows(plan.config, count, plan.shard_seed(number))
+    windows = [Labelled(window, truth) for window, truth in made]
     if plan.labels == "detector":
         labeller = Labeller()
         for index, item in enumerate(windows):

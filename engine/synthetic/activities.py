@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.synthetic.keyposes import ANGLES, KEYPOSES
+from engine.synthetic.keyposes import KEYPOSES
 
 Shape = NDArray[np.float64]
 
@@ -23,6 +23,7 @@ class Activity:
         key_s: Mean time between two of them, seconds.
         in_order: They come one after the other; else at random.
         sway: Share of the arm's and the wrist's full range that is used.
+        play: Share of the fingers' usual chance: how loosely the shapes are kept.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Activity:
     key_s: float = 1.1
     in_order: bool = False
     sway: float = 1.0
+    play: float = 1.0
 
 
 def _named(*names: str) -> tuple[Shape, ...]:
@@ -64,22 +66,3 @@ ACTIVITIES: Final = (
     Activity("typing", _typing(), 0.22, sway=0.25),
 )
 """Ways to move without anything in the hand."""
-
-
-def holding(flexion: float, *, pinched: bool) -> Activity:
-    """Hold something: the fingers stay around it, and give a little.
-
-    Args:
-        flexion: How far the fingers close, 0 (flat) to 1 (fist).
-        pinched: Between the tips of thumb and index, not in the palm.
-
-    Returns:
-        The activity.
-    """
-    if pinched:
-        return Activity("holding", _named("pinch", "pinch", "ok"), 2.5)
-    closed = KEYPOSES["flat"] + (KEYPOSES["fist"] - KEYPOSES["flat"]) * flexion
-    # The thumb stays opposite the fingers, not over them.
-    closed[:5] = KEYPOSES["grasp"][:5]
-    firmer = np.minimum(closed + np.repeat((0.0, 4.0), (5, ANGLES - 5)), 100.0)
-    return Activity("holding", (closed, firmer), 2.5)

@@ -126,3 +126,23 @@ class PoseBuilder:
         pose[4, 0] = axis_angle_from_matrix(root[0] @ root[1] @ root[2])
         pose[4, 1:] = self._thumb_flexion[1:] * np.array([[middle], [end]])
         return pose.reshape(45)
+
+    def chain(self, finger: int, angles_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn one finger's angles into the rotations of its joints, as `finger_pose` does, many at a time.
+
+        Args:
+            finger: 0 is the thumb, 4 the little finger.
+            angles_deg: `(N, 5)` of the thumb, `(N, 4)` of a finger, degrees.
+
+        Returns:
+            Each joint's rotation from its parent `(N, 3, 3, 3)`.
+        """
+        angles = np.radians(angles_deg)[..., None]
+        if finger == 0:
+            across, lift, twist, middle, end = np.moveaxis(angles, 1, 0)
+            axes = (self._lift * lift, self._across * across, self._twist * twist)
+            turned = matrix_from_axis_angle(np.stack([*axes, *(self._thumb_flexion[1:, None] * (middle, end))], axis=1))
+            return np.stack([turned[:, 0] @ turned[:, 1] @ turned[:, 2], turned[:, 3], turned[:, 4]], axis=1)
+        flexion = self._flexion[finger - 1] * angles[:, :3]
+        turned = matrix_from_axis_angle(np.concatenate([self._spread[finger - 1] * angles[:, 3:], flexion], axis=1))
+        return np.concatenate([turned[:, :1] @ turned[:, 1:2], turned[:, 2:]], axis=1)

@@ -42,9 +42,9 @@ class Lights:
         self._fill = _direction(*np.radians(rng.uniform((0.0, -30.0), (360.0, 60.0))))
         # From a candle's orange to a screen's blue; most lamps are near white.
         warm, other = 0.14 * rng.standard_t(5, 2).clip(-2.5, 2.5)
-        self._key_bgr = rng.uniform(0.15, 1.25) * np.array([1.0 - warm, 1.0, 1.0 + warm])
+        self._key_bgr = rng.uniform(0.3, 1.1) * np.array([1.0 - warm, 1.0, 1.0 + warm])
         self._fill_bgr = rng.uniform(0.0, 0.5) * np.array([1.0 - other, 1.0, 1.0 + other])
-        self._sky = rng.uniform(0.15, 0.6)
+        self._sky = rng.uniform(0.2, 0.55)
         self._ground = self._sky * rng.uniform(0.3, 1.0)
 
     def diffuse(

@@ -22,6 +22,9 @@ from engine.synthetic.keyposes import ANGLES, LIMITS_DEG, PoseBuilder
 HAND_CENTER: Final = 0.085
 """Distance from the wrist to the middle of the hand, metres: what the sweeps turn about."""
 
+REACH_M: Final = (0.08, 0.07, 0.06)
+"""How far the middle of a hand by itself goes from the world's origin along each axis, metres."""
+
 _SWAY_S: Final = 1.3
 """Time between control values of the forearm's and the wrist's motion, seconds."""
 
@@ -74,7 +77,7 @@ class HandMotion:
         seed: int,
         side: Side,
         center_world: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        reach_m: tuple[float, float, float] = (0.08, 0.07, 0.06),
+        reach_m: tuple[float, float, float] = REACH_M,
         lean_deg: float = 30.0,
         pace: float = 1.0,
         activity: Activity = FREE,
@@ -89,7 +92,7 @@ class HandMotion:
         self._activity = activity
         self._attitude = attitude_world
         self._stream = (seed, 0x4D6F, int(side == "left"))
-        self._builder = PoseBuilder(_mean_right_hand())
+        self._builder = mean_right_builder()
         self._key = lru_cache(maxsize=16)(self._draw_key)
         self._sway = lru_cache(maxsize=16)(self._draw_sway)
 
@@ -99,7 +102,7 @@ class HandMotion:
         sway = self._spline(time / _SWAY_S)
         sway[:8] *= self._activity.sway
         angles = np.clip(
-            self._finger_angles(time / self._activity.key_s) + _JITTER_DEG * sway[8 : 8 + ANGLES],
+            self._finger_angles(time / self._activity.key_s) + _JITTER_DEG * self._activity.play * sway[8 : 8 + ANGLES],
             LIMITS_DEG[:, 0],
             LIMITS_DEG[:, 1],
         )
@@ -143,8 +146,9 @@ class HandMotion:
         rng = self._rng(knot, 0)
         shapes = self._activity.shapes
         angles = shapes[knot % len(shapes) if self._activity.in_order else rng.integers(len(shapes))]
-        strength = rng.normal(1.0, 0.08, 5)[_FINGER_OF_ANGLE]
-        angles = angles * np.clip(strength, 0.8, 1.2) + rng.normal(0.0, 3.0, ANGLES)
+        play = self._activity.play
+        strength = rng.normal(1.0, 0.08 * play, 5)[_FINGER_OF_ANGLE]
+        angles = angles * np.clip(strength, 0.8, 1.2) + rng.normal(0.0, 3.0 * play, ANGLES)
         start = rng.uniform(0.15, 0.35)
         return (
             np.clip(angles, LIMITS_DEG[:, 0], LIMITS_DEG[:, 1]),
@@ -175,5 +179,6 @@ def _minimum_jerk(progress: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _mean_right_hand() -> ShapedHand:
-    return HandModel.load(side="right").with_shape(np.zeros(10))
+def mean_right_builder() -> PoseBuilder:
+    """What turns the angles of hand shapes into poses, for all people alike."""
+    return PoseBuilder(HandModel.load(side="right").with_shape(np.zeros(10)))

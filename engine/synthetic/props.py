@@ -14,6 +14,7 @@ PINCHED: Final[frozenset[PropKind]] = frozenset({"card", "pen"})
 """What is held between thumb and index; the rest lies in the palm."""
 
 _KINDS: Final[tuple[PropKind, ...]] = ("ball", "bottle", "box", "phone", "card", "pen")
+_ROUND: Final[frozenset[PropKind]] = frozenset({"bottle", "pen"})
 _GRID: Final = 10
 _AROUND: Final = 24
 
@@ -29,7 +30,7 @@ class Prop:
         normals: Unit normals `(N, 3)`; edges are sharp.
         albedo_bgr: Reflected share of light `(N, 3)`.
         gloss: Strength of the highlight.
-        thickness_m: From its middle to its surface, across the long axis.
+        half_m: From its middle to its surface along its axes `(3,)`.
     """
 
     kind: PropKind
@@ -38,7 +39,19 @@ class Prop:
     normals: NDArray[np.float64]
     albedo_bgr: NDArray[np.float64]
     gloss: float
-    thickness_m: float
+    half_m: NDArray[np.float64]
+
+    def distance(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Say how far points `(..., 3)` in the thing's axes are from its surface `(...)`, metres; negative inside."""
+        if self.kind == "ball":
+            return np.asarray(np.linalg.norm(points, axis=-1) - self.half_m[0], dtype=np.float64)
+        if self.kind in _ROUND:
+            around = np.hypot(points[..., 0], points[..., 1]) - self.half_m[0]
+            beyond = np.stack([around, np.abs(points[..., 2]) - self.half_m[2]], axis=-1)
+        else:
+            beyond = np.abs(points) - self.half_m
+        outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=-1)
+        return np.asarray(outside + np.minimum(beyond.max(axis=-1), 0.0), dtype=np.float64)
 
 
 def draw_prop(rng: np.random.Generator, kind: PropKind | None = None) -> Prop:
@@ -54,27 +67,20 @@ def draw_prop(rng: np.random.Generator, kind: PropKind | None = None) -> Prop:
     kind = kind or _KINDS[rng.integers(len(_KINDS))]
     match kind:
         case "ball":
-            radius = rng.uniform(0.022, 0.04)
-            mesh, thickness = _round(np.full(3, radius), capped=False), radius
+            half = np.full(3, rng.uniform(0.022, 0.036))
         case "bottle":
-            radius = rng.uniform(0.015, 0.034)
-            mesh, thickness = _round(np.array([radius, radius, rng.uniform(0.05, 0.12)]), capped=True), radius
+            half = np.array([*np.full(2, rng.uniform(0.012, 0.03)), rng.uniform(0.05, 0.12)])
         case "pen":
-            radius = rng.uniform(0.003, 0.006)
-            mesh, thickness = _round(np.array([radius, radius, rng.uniform(0.05, 0.08)]), capped=True), radius
+            half = np.array([*np.full(2, rng.uniform(0.003, 0.006)), rng.uniform(0.05, 0.08)])
         case "box":
-            half = rng.uniform(0.016, 0.034, 3)
-            mesh, thickness = _block(half), float(half[1])
+            half = rng.uniform(0.014, 0.03, 3)
         case "phone":
             half = np.array([rng.uniform(0.03, 0.04), rng.uniform(0.004, 0.007), rng.uniform(0.06, 0.08)])
-            mesh, thickness = _block(half), float(half[1])
         case "card":
             half = np.array([rng.uniform(0.025, 0.045), 0.0006, rng.uniform(0.035, 0.075)])
-            mesh, thickness = _block(half), float(half[1])
+    mesh = _round(half, capped=kind != "ball") if kind == "ball" or kind in _ROUND else _block(half)
     vertices, normals, faces = mesh
-    return Prop(
-        kind, vertices, faces, normals, _pattern(vertices, normals, rng), float(rng.uniform(0.0, 0.5)), thickness
-    )
+    return Prop(kind, vertices, faces, normals, _pattern(vertices, normals, rng), float(rng.uniform(0.0, 0.5)), half)
 
 
 def _pattern(

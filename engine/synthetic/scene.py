@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -14,12 +14,13 @@ from calibration import Camera
 from engine.hand_model import SHAPE_SIZE, HandModel, PosedHand, ShapedHand, Side
 from engine.synthetic.arm import Arm
 from engine.synthetic.backdrop import Sensor, clutter
+from engine.synthetic.contact import Balls, way_to
 from engine.synthetic.lighting import Lights, Occlusion
 from engine.synthetic.motion import HandMotion, MotionSample
 from engine.synthetic.props import Prop
 from engine.synthetic.rasterizer import Mesh, Raster, rasterize, vertex_normals
 from engine.synthetic.skin import Paint, Sleeve, paint
-from engine.synthetic.staging import SceneVariety, Staging, held_pose
+from engine.synthetic.staging import SceneVariety, Staging
 
 _KEPT_FRAMES: Final = 2
 _ABSENT_SHARE: Final = 0.3
@@ -33,6 +34,10 @@ _FIELD_MARGIN: Final = 1.3
 _TWO_HANDS_X_M: Final = 0.125
 _TWO_HANDS_REACH_M: Final = (0.02, 0.05, 0.045)
 _TWO_HANDS_LEAN_DEG: Final = 12.0
+# How far a second hand slides about the one that it touches.
+_PARTNER_REACH_M: Final = (0.03, 0.03, 0.03)
+# Of a held thing's surface, every so many points keep the second hand out.
+_POINTS_STEP: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,8 @@ class HandScene:
             raise ValueError(f"{self.hands} hands were asked for; a synthetic scene has 1 or 2")
         if self.variety is not None and self.hands != 1:
             raise ValueError(f"a scene of {self.hands} hands has no variety; use one hand, or leave variety out")
+        if self.variety is not None and self.absent_every_s is not None:
+            raise ValueError("a scene with variety has no hands that leave; leave absent_every_s or variety out")
         if not self.rate_hz > 0.0:
             raise ValueError(f"rate_hz is {self.rate_hz}; it must be above 0")
         if self.absent_every_s is not None and self.absent_every_s < _MIN_ABSENT_EVERY_S:
@@ -162,17 +169,36 @@ class HandScene:
 
     def _present(self, index: int) -> list[tuple[_Body, MotionSample, HandTruth]]:
         time_s = index / self.rate_hz
-        present = []
+        present: list[tuple[_Body, MotionSample, HandTruth]] = []
         for number, body in enumerate(self._bodies):
             sample = body.motion.at(time_s)
             drop = self._drop(time_s, number)
             if drop > 0.5 * _ABSENT_DROP_M:
                 continue
             translation = sample.translation(body.shaped) - (0.0, 0.0, drop)
+            if not body.tracked:
+                translation = translation + self._way_to(present[0], body, sample)
             posed = body.shaped.posed(sample.pose, translation)
             truth = HandTruth(body.motion.side, posed.joints, sample.pose, body.shaped.shape, translation, posed)
             present.append((body, sample, truth))
         return present
+
+    def _way_to(
+        self, tracked: tuple[_Body, MotionSample, HandTruth], body: _Body, sample: MotionSample
+    ) -> NDArray[np.float64]:
+        """From where a second hand would be by itself to where it meets the tracked one `(3,)`, metres."""
+        _, tracked_sample, truth = tracked
+        still = Balls.of(truth.posed, tracked_sample.forearm_rotation)
+        staging = self.staging
+        if staging is None or staging.partner is None:
+            raise ValueError("a hand is not tracked, but the scene has no second hand; this is a defect of HandScene")
+        if staging.grip is not None:
+            still = still.with_points(staging.grip.points(truth.posed)[::_POINTS_STEP])
+        middle = truth.joints_world.mean(axis=0)
+        moving = Balls.of(
+            body.shaped.posed(sample.pose, sample.translation(body.shaped) + middle), sample.forearm_rotation
+        )
+        return np.asarray(middle + way_to(still, moving, staging.partner.from_world, staging.partner.gap_m))
 
     def _drop(self, time_s: float, number: int) -> float:
         """How far below its way a hand is, metres."""
@@ -212,13 +238,12 @@ class HandScene:
     def _things(self, hands: list[PosedHand]) -> list[_Surface]:
         """What is held and what stands in the way."""
         things = []
-        if self._staging is not None and self._staging.held is not None:
-            held = self._staging.held
+        if self.staging is not None and self.staging.grip is not None:
+            grip = self.staging.grip
             for posed in hands:
-                R, middle = held_pose(held, posed)
-                things.append(self._thing(held.prop, held.prop.vertices @ R.T + middle, R))
-        if self._staging is not None and self._staging.obstacle is not None:
-            things.append(self._thing(*self._staging.obstacle))
+                things.append(self._thing(grip.prop, grip.points(posed), grip.placed(posed)[0]))
+        if self.staging is not None and self.staging.obstacle is not None:
+            things.append(self._thing(*self.staging.obstacle))
         return things
 
     def _thing(self, prop: Prop, vertices_world: NDArray[np.float64], R: NDArray[np.float64]) -> _Surface:
@@ -235,8 +260,11 @@ class HandScene:
         return Lights((self.seed, 0x116), varied=self.variety is not None)
 
     @cached_property
-    def _staging(self) -> Staging | None:
-        return None if self.variety is None else Staging.draw(self.variety, (self.seed, 0x57A6))
+    def staging(self) -> Staging | None:
+        """What this scene has of its variety; None without."""
+        if self.variety is None:
+            return None
+        return Staging.draw(self.variety, self._shaped(self.side), (self.seed, 0x57A6))
 
     @cached_property
     def _views(self) -> dict[tuple[str, int, int], tuple[NDArray[np.uint8], Sensor]]:
@@ -255,22 +283,20 @@ class HandScene:
 
     @cached_property
     def _bodies(self) -> tuple[_Body, ...]:
-        staging = self._staging
+        staging = self.staging
         if staging is not None:
             tracked = HandMotion(
                 self.seed, self.side, pace=self.pace, activity=staging.activity, attitude_world=staging.attitude_world
             )
-            if staging.partner_from_hand is None:
+            if staging.partner is None:
                 return (self._body(tracked),)
-            x, y, z = (float(value) for value in staging.partner_from_hand)
-            other: Side = "left" if self.side == "right" else "right"
             partner = HandMotion(
                 self.seed,
-                other,
-                (x, y, z),
+                "left" if self.side == "right" else "right",
+                reach_m=_PARTNER_REACH_M,
                 pace=self.pace,
-                activity=staging.partner_activity,
-                attitude_world=staging.partner_attitude_world,
+                activity=staging.partner.activity,
+                attitude_world=staging.partner.attitude_world,
             )
             return self._body(tracked), self._body(partner, tracked=False)
         if self.hands == 2:
@@ -284,22 +310,34 @@ class HandScene:
         return (self._body(HandMotion(self.seed, self.side, pace=self.pace)),)
 
     def _body(self, motion: HandMotion, *, tracked: bool = True) -> _Body:
-        model = HandModel.load(side=motion.side)
-        stream = (self.seed, 0x5A, int(motion.side == "left"))
-        shape = np.random.default_rng(stream).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
-        shaped = model.with_shape(np.clip(shape, -2.0, 2.0))
-        arm = Arm.of(model)
-        sleeve: Sleeve = "muted" if self._staging is None else self._staging.sleeve
+        shaped = self._shaped(motion.side)
+        arm = _arm(motion.side)
+        sleeve: Sleeve = "muted" if self.staging is None else self.staging.sleeve
         return _Body(
             shaped=shaped,
             motion=motion,
             arm=arm,
             # One person: both hands draw the same skin and cloth.
             paint=paint(shaped, arm, (self.seed, 0x5C), sleeve=sleeve),
-            occlusion=Occlusion(model.skinning_weights),
+            occlusion=Occlusion(shaped.model.skinning_weights),
             bare=sleeve == "bare",
             tracked=tracked,
         )
+
+    def _shaped(self, side: Side) -> ShapedHand:
+        shape = np.random.default_rng((self.seed, 0x5A, int(side == "left"))).normal(0.0, _SHAPE_SPREAD, SHAPE_SIZE)
+        return _model(side).with_shape(np.clip(shape, -2.0, 2.0))
+
+
+# Scenes of one process share what no person changes.
+@lru_cache(maxsize=2)
+def _model(side: Side) -> HandModel:
+    return HandModel.load(side=side)
+
+
+@lru_cache(maxsize=2)
+def _arm(side: Side) -> Arm | None:
+    return Arm.of(_model(side))
 
 
 def _field_radius(camera: Camera) -> float:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.hand_model import PosedHand
+from engine.hand_model import ShapedHand
 from engine.hand_model.rotations import matrix_from_axis_angle
-from engine.synthetic.activities import ACTIVITIES, FREE, Activity, holding
-from engine.synthetic.props import PINCHED, Prop, draw_prop
+from engine.synthetic.activities import ACTIVITIES, FREE, Activity
+from engine.synthetic.grip import Grip, find_grip
+from engine.synthetic.motion import REACH_M, mean_right_builder
+from engine.synthetic.props import Prop, draw_prop
 from engine.synthetic.skin import Sleeve
 
 # Palm down, fingers away from the owner: over a table.
 _OVER_TABLE: Final = matrix_from_axis_angle(np.array([-0.5 * np.pi, 0.0, 0.0]))
-_SKIN_M: Final = 0.011
-"""From the bones of the palm to its skin."""
-
-# Where the other hand is from the tracked one, metres: near enough to overlap in most views.
-_PARTNER_APART_M: Final = (0.05, 0.13)
-_OBSTACLE_APART_M: Final = (0.13, 0.26)
+# What two hands that meet leave free between them, metres: they press, touch or nearly do.
+_PRESSED_M: Final = -0.005
+_NEARLY_M: Final = 0.04
+# Beside a thing the arm moves that much less.
+_SWAY_BESIDE: Final = 0.4
+# The space that a hand fills about its middle, whatever it does, metres.
+_HAND_RADIUS_M: Final = 0.13
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +36,34 @@ class SceneVariety:
         acting: Share of hands that do one thing (grasp, pinch, count, sign, type) and not anything.
         bare: Share of arms without a sleeve.
         holding: Share of hands that hold something.
-        obstacle: Share of scenes with a thing near the hand that hides it from some views.
-        partner: Share of scenes in which a second hand moves close to the tracked one.
+        obstacle: Share of scenes with a thing beside the hand that hides it from some views, where there is neither a
+            second hand nor a held thing.
+        partner: Share of scenes in which a second hand moves at the tracked one, and mostly touches it.
     """
 
     turned: float = 0.6
     acting: float = 0.6
     bare: float = 0.4
     holding: float = 0.3
-    obstacle: float = 0.15
+    obstacle: float = 0.25
     partner: float = 0.25
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Held:
-    """A thing in a hand.
+class Partner:
+    """A second hand that moves at the tracked one.
 
     Args:
-        prop: The thing.
-        turn: From its axes to the hand's frame of `held_pose` `(3, 3)`.
+        from_world: Unit vector `(3,)`: from which side it comes.
+        gap_m: What it leaves free, metres; negative presses.
+        attitude_world: How it is turned from being raised `(3, 3)`.
+        activity: What it does.
     """
 
-    prop: Prop
-    turn: NDArray[np.float64]
+    from_world: NDArray[np.float64]
+    gap_m: float
+    attitude_world: NDArray[np.float64]
+    activity: Activity
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,102 +74,52 @@ class Staging:
         activity: What the tracked hand does.
         attitude_world: How it is turned from being raised `(3, 3)`.
         sleeve: What both arms wear.
-        held: What the tracked hand holds.
-        obstacle: A thing at rest, as vertices in the world; None where there is none.
-        partner_from_hand: Where the second hand's space is from the tracked one's `(3,)`, metres; None without one.
-        partner_attitude_world: How the second hand is turned.
-        partner_activity: What it does.
+        grip: What the tracked hand holds, and how.
+        obstacle: A thing at rest, as vertices and a rotation in the world; None where there is none.
+        partner: The second hand; None without one.
     """
 
     activity: Activity
     attitude_world: NDArray[np.float64]
     sleeve: Sleeve
-    held: Held | None
+    grip: Grip | None
     obstacle: tuple[Prop, NDArray[np.float64], NDArray[np.float64]] | None
-    partner_from_hand: NDArray[np.float64] | None
-    partner_attitude_world: NDArray[np.float64]
-    partner_activity: Activity
+    partner: Partner | None
 
     @classmethod
-    def draw(cls, variety: SceneVariety, seed: tuple[int, ...]) -> Staging:
-        """Draw a scene's; equal seeds give equal ones."""
+    def draw(cls, variety: SceneVariety, shaped: ShapedHand, seed: tuple[int, ...]) -> Staging:
+        """Draw a scene's for a hand; equal arguments give equal ones."""
         rng = np.random.default_rng(seed)
         activity = ACTIVITIES[rng.integers(1, len(ACTIVITIES))] if rng.random() < variety.acting else FREE
         attitude = _attitude(rng) if rng.random() < variety.turned else np.eye(3)
         if activity.name == "typing":
             attitude = _leant(_OVER_TABLE, rng)
         sleeve: Sleeve = "bare" if rng.random() < variety.bare else "any"
-        held = None
+        grip = None
         if rng.random() < variety.holding:
-            held = _held(rng)
-            pinched = held.prop.kind in PINCHED
-            # The thicker it is, the less the fingers close.
-            activity = holding(float(np.clip(0.72 - 11.0 * held.prop.thickness_m, 0.25, 0.72)), pinched=pinched)
-        obstacle = None
-        if rng.random() < variety.obstacle:
-            prop = draw_prop(rng)
-            size = rng.uniform(1.0, 2.5)
-            R = _any_turn(rng)
-            place = _direction(rng) * rng.uniform(*_OBSTACLE_APART_M)
-            obstacle = (prop, size * prop.vertices @ R.T + place, R)
-        partner = None
+            grip = find_grip(shaped, mean_right_builder(), draw_prop(rng), rng)
+            activity = grip.activity
+        partner, obstacle = None, None
+        aside = _beside_forearm(attitude, rng)
+        if shaped.model.side == "left":
+            # The motion of a left hand is a right one's mirror image.
+            aside[0] = -aside[0]
         if rng.random() < variety.partner:
-            partner = _direction(rng) * rng.uniform(*_PARTNER_APART_M)
-        return cls(
-            activity=activity,
-            attitude_world=attitude,
-            sleeve=sleeve,
-            held=held,
-            obstacle=obstacle,
-            partner_from_hand=partner,
+            gap_m = _PRESSED_M if rng.random() < 0.5 else rng.uniform(_PRESSED_M, _NEARLY_M)
             # Hands that do something together are held alike, more or less.
-            partner_attitude_world=_leant(attitude, rng, 40.0),
-            partner_activity=ACTIVITIES[rng.integers(len(ACTIVITIES))],
+            turned = _leant(attitude, rng, 40.0)
+            partner = Partner(aside, gap_m, turned, ACTIVITIES[rng.integers(len(ACTIVITIES))])
+        elif grip is None and rng.random() < variety.obstacle:
+            activity = replace(activity, sway=_SWAY_BESIDE * activity.sway)
+            prop = draw_prop(rng)
+            R = _any_turn(rng)
+            vertices = rng.uniform(1.2, 2.6) * prop.vertices @ R.T
+            # Out of all that the hand may reach, and no further than that.
+            reach = activity.sway * float(np.abs(aside) @ REACH_M) + _HAND_RADIUS_M
+            obstacle = (prop, vertices + aside * (reach - float((vertices @ aside).min())), R)
+        return cls(
+            activity=activity, attitude_world=attitude, sleeve=sleeve, grip=grip, obstacle=obstacle, partner=partner
         )
-
-
-def held_pose(held: Held, posed: PosedHand) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Say where a held thing is.
-
-    Args:
-        held: The thing.
-        posed: The hand.
-
-    Returns:
-        Its rotation `(3, 3)` and its middle `(3,)`, metres, in the frame of the hand's joints.
-    """
-    joints = posed.joints
-    palm_out = posed.rotations[0] @ np.array([0.0, -1.0, 0.0])
-    if held.prop.kind in PINCHED:
-        tips = 0.5 * (joints[4] + joints[8])
-        ahead = tips - joints[0]
-        ahead /= np.linalg.norm(ahead)
-        side = np.cross(ahead, joints[4] - joints[8])
-        side /= max(float(np.linalg.norm(side)), 1e-9)
-        axes = np.stack([side, np.cross(ahead, side), ahead], axis=1)
-        # It is held near one end, not by its middle.
-        reach = 0.6 * float(np.abs(held.prop.vertices[:, 2]).max())
-        R = axes @ held.turn
-        return R, tips + reach * R[:, 2]
-    along = joints[9] - joints[0]
-    along -= (along @ palm_out) * palm_out
-    along /= np.linalg.norm(along)
-    # The long axis lies across the palm, under the fingers.
-    axes = np.stack([along, palm_out, np.cross(along, palm_out)], axis=1)
-    knuckles = joints[[5, 9, 13, 17]].mean(axis=0)
-    middle = knuckles - 0.012 * along + (_SKIN_M + held.prop.thickness_m) * palm_out
-    return axes @ held.turn, middle
-
-
-def _held(rng: np.random.Generator) -> Held:
-    prop = draw_prop(rng)
-    turn = matrix_from_axis_angle(np.array([0.0, rng.normal(0.0, 0.35), 0.0]))
-    if prop.kind in PINCHED:
-        turn = matrix_from_axis_angle(rng.normal(0.0, 0.5, 3))
-    elif prop.kind == "phone" and rng.random() < 0.5:
-        # Along the fingers.
-        turn = turn @ matrix_from_axis_angle(np.array([0.0, 0.5 * np.pi, 0.0]))
-    return Held(prop, turn)
 
 
 def _attitude(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -182,6 +140,9 @@ def _any_turn(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(Q * np.linalg.det(Q), dtype=np.float64)
 
 
-def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
+def _beside_forearm(attitude: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A direction `(3,)` about across the forearm of a right hand of some attitude."""
+    forearm = -attitude[:, 2]
     direction = rng.normal(size=3)
+    direction -= (direction @ forearm) * forearm
     return np.asarray(direction / np.linalg.norm(direction), dtype=np.float64)
