@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +69,7 @@ def figures(seen: Seeing, labels: Array, confidence: Array) -> Figures:
     both = {step: there[:, step:] & there[:, :-step] for step in steps}
 
     def medians(values: Array, edges: tuple[float, ...]) -> list[float]:
-        bins = zip(edges, edges[1:], strict=False)
+        bins = pairwise(edges)
         return [float(np.median(length[there][(values >= low) & (values < high)])) for low, high in bins]
 
     def correlation(one: Array, other: Array) -> float:
@@ -140,7 +141,9 @@ def _panel(title: str, x: Array, curves: list[Array], ticks: list[tuple[float, s
         cv2.line(image, line[0].tolist(), line[1].tolist(), (225, 225, 225), 1)
         place = (4, int(line[0, 1]) + 4)
         cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (80, 80, 80), 1, cv2.LINE_AA)
-    for curve, color, name, row in zip(curves, ((40, 40, 40), (40, 90, 230)), ("real", "simulated"), (0, 1), strict=True):
+    for curve, color, name, row in zip(
+        curves, ((40, 40, 40), (40, 90, 230)), ("real", "simulated"), (0, 1), strict=True
+    ):
         cv2.polylines(image, [at(x, np.clip(curve, low, high))], False, color, 2, cv2.LINE_AA)
         place = (left + 8, 48 + 16 * row)
         cv2.putText(image, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
@@ -158,7 +161,7 @@ def compare(real: Figures, noise: Figures) -> None:
     print(f"median error of a joint: off by at most {100 * off.max():.0f} %, by {100 * off.mean():.0f} % on average")
 
 
-def levels(source: ShardedWindows, first: Callable[[str], Levels] = PRESETS.__getitem__) -> None:
+def levels(source: ShardedWindows) -> None:
     """Print how far off triangulated labels are: the detector's own, and those of each preset."""
 
     def printed(name: str, samples: list[tuple[Window, Truth]]) -> None:
@@ -171,7 +174,7 @@ def levels(source: ShardedWindows, first: Callable[[str], Levels] = PRESETS.__ge
     printed("detector", [(_light(window), truth) for window, truth in _samples(by_detector)])
     for name in PRESETS:
         labeller, samples = noisy_labeller(name), []
-        truths = by_detector if first(name).own_joints else source
+        truths = by_detector if PRESETS[name].own_joints else source
         for index, (window, truth) in enumerate(_samples(source)):
             labels, confidence = labeller.label(window, truth, np.random.default_rng((7, index)))
             noisy = replace(_light(window), labels=labels, label_confidence=confidence)
@@ -213,7 +216,10 @@ def main() -> None:
     middle = int(len(whole) * arguments.fitted_share) // 20 * 20
     if arguments.write:
         model = fit_noise(observe(_samples(ShardedWindows(arguments.data, 0, middle))))
-        content = {"detector": "mediapipe-full", "data": f"{whole.name}, version {whole.version}, first {middle} windows"}
+        content = {
+            "detector": "mediapipe-full",
+            "data": f"{whole.name}, version {whole.version}, first {middle} windows",
+        }
         _MODEL.write_text(json.dumps({**content, "model": model.plain()}) + "\n", encoding="utf-8")
     held_out = observe(_samples(ShardedWindows(arguments.data, middle, len(whole))))
     labels, confidence = simulated(held_out, NoisyLabeller("mediapipe", NoiseModel.load(), Levels()), seed=0)

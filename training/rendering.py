@@ -117,7 +117,9 @@ def _one_thread() -> None:
 def _render_shard(folder: Path, plan: RenderPlan, number: int, count: int) -> None:
     seed = int(np.random.SeedSequence((_SPLIT_SEEDS[plan.split], plan.seed, number)).generate_state(1)[0])
     windows = [Labelled(window, truth) for window, truth in synthetic_windows(plan.config, count, seed)]
-    write_shard(folder, number, [_labelled(item, plan.labels, (seed, index, _NOISE)) for index, item in enumerate(windows)])
+    write_shard(
+        folder, number, [_labelled(item, plan.labels, (seed, index, _NOISE)) for index, item in enumerate(windows)]
+    )
 
 
 def _labelled(item: Labelled, labels: str, seed: tuple[int, int, int]) -> Labelled:

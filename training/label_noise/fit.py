@@ -45,9 +45,7 @@ class Observed:
     confidence: Array
 
 
-def observe(
-    samples: Iterable[tuple[Window, Truth]], advance: Callable[[], None] = lambda: None
-) -> Observed:
+def observe(samples: Iterable[tuple[Window, Truth]], advance: Callable[[], None] = lambda: None) -> Observed:
     """Look at labelled windows, all of equal shapes and without masked views."""
     offsets_m, seen, labels, confidence = detector_offsets_m(), [], [], []
     for window, truth in samples:

@@ -235,7 +235,9 @@ def test_labels_follow_from_the_seed_and_not_from_other_labels(samples: list[tup
     replace(masked, labels=labels, label_confidence=confidence)
 
 
-def test_presets_are_as_different_as_they_are_said_to_be(observed: Observed, samples: list[tuple[Window, Truth]]) -> None:
+def test_presets_are_as_different_as_they_are_said_to_be(
+    observed: Observed, samples: list[tuple[Window, Truth]]
+) -> None:
     sizes = {}
     for name in PRESETS:
         labeller = noisy_labeller(name)
