@@ -210,7 +210,7 @@ def _modes(scores: Array) -> Array:
 
 def _regressed(told: Array, wanted: Array) -> tuple[Array, Array]:
     found, *_ = np.linalg.lstsq(told, wanted, rcond=None)
-    return found, wanted - told @ found
+    return np.asarray(found, dtype=np.float64), np.asarray(wanted - told @ found, dtype=np.float64)
 
 
 def _hats(ranks: Array) -> Array:

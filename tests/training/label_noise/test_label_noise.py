@@ -54,7 +54,7 @@ def _samples(count: int, step: int = 2) -> list[tuple[Window, Truth]]:
 
 @pytest.fixture(scope="module")
 def samples() -> list[tuple[Window, Truth]]:
-    return _samples(60)
+    return _samples(40)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_what_is_hidden_or_endwise_is_known(samples: list[tuple[Window, Truth]])
         looked.append(seeing(one, joints, offsets_m))
     along, flat = looked
     assert along.endwise[0, 0, 6] > 0.9
-    assert flat.endwise[0, 0, 6] < 0.5
+    assert flat.endwise[0, 0, 6] < 0.5 * along.endwise[0, 0, 6]
     # Seen from the finger's tip, what lies behind it is covered; from the back little is.
     assert along.hidden[0, 0].mean() > flat.hidden[0, 0].mean()
     assert 0.0 <= along.hidden.min() <= along.hidden.max() <= 1.0
@@ -135,7 +135,7 @@ def test_the_palms_axes_turn_back(observed: Observed) -> None:
 
 def test_memory_is_found_again() -> None:
     rng = np.random.default_rng(2)
-    places = np.cumsum(rng.normal(0.0, 0.03, (1500, FRAMES, 1, 2)), axis=1) + rng.normal(size=(1500, 1, 21, 2))
+    places = np.cumsum(rng.normal(0.0, 0.03, (600, FRAMES, 1, 2)), axis=1) + rng.normal(size=(600, 1, 21, 2))
     memory = Memory(kept=0.9, length=0.1, power=0.5)
     drawn = np.stack([memory.drawn(one, rng.random(FRAMES), 4, rng) for one in places])
     assert drawn.mean() == pytest.approx(0.0, abs=0.05)
@@ -196,7 +196,7 @@ def test_hands_that_hold_still_keep_their_errors(model: NoiseModel) -> None:
     labeller = NoisyLabeller("x", model, Levels())
     changes = []
     for step in (0, 12):
-        told = observe(_samples(24, step))
+        told = observe(_samples(12, step))
         labels, confidence = _simulated(told.seen, labeller)
         error = (labels - told.seen.places)[(confidence > 0).all(axis=1).any(axis=-1)]
         changes.append(np.median(np.linalg.norm(np.diff(error, axis=1), axis=-1)))
@@ -242,7 +242,7 @@ def test_presets_are_as_different_as_they_are_said_to_be(
     for name in PRESETS:
         labeller = noisy_labeller(name)
         away = []
-        for index, (window, truth) in enumerate(samples[:24]):
+        for index, (window, truth) in enumerate(samples[:12]):
             labels, confidence = labeller.label(window, truth, np.random.default_rng(index))
             offsets_m = detector_offsets_m() if PRESETS[name].own_joints else np.zeros((21, 3))
             places = seeing(window, truth.joints_local, offsets_m).places
