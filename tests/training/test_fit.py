@@ -18,7 +18,7 @@ from tests.training.conftest import SMALL
 from tests.training.test_levels import Source
 from training.evaluate import evaluate
 from training.feeds import WindowFeed
-from training.fit import EpochReport, FitConfig, fit
+from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.losses import LossWeights
 from training.run import RunConfig, train
 from training.samples import Window
@@ -120,6 +120,27 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
     torch.save({"schema": "something else"}, state)
     with pytest.raises(ValueError, match="no state of a training run"):
         _fit(small_network(), windows, CONFIG, None, state)
+
+
+def test_a_run_that_was_stopped_inside_an_epoch_goes_on_too(
+    small_network: MakeNetwork, small_samples: Samples, tmp_path: Path
+) -> None:
+    feed, config = WindowFeed(_windows(small_samples)), replace(CONFIG, epochs=2)
+    straight = small_network()
+    fit(UstHandMethod(straight), feed, config)
+
+    def stop(report: StepReport) -> None:
+        if report.step == 1:
+            raise _InterruptedError
+
+    state = tmp_path / "run.state"
+    with pytest.raises(_InterruptedError):
+        fit(UstHandMethod(small_network()), feed, config, None, state, on_step=stop, save_every=1)
+    resumed, steps = small_network(), list[int]()
+    fit(UstHandMethod(resumed), feed, config, None, state, on_step=lambda report: steps.append(report.step))
+    # The step that was made when it was stopped was not kept yet, and is made again.
+    assert steps == [1, 2, 3]
+    assert _equal(_weights(straight), _weights(resumed))
 
 
 def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_samples: Samples) -> None:

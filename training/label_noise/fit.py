@@ -219,7 +219,8 @@ def _hats(ranks: Array) -> Array:
 
 
 def _quantiles(values: Array, weights: Array) -> Array:
-    """Quantiles at `KNOTS` of weighted values."""
+    """Quantiles at `KNOTS` of weighted values; of all alike where none has a weight."""
+    weights = weights if weights.any() else np.ones_like(weights)
     order = np.argsort(values)
     up_to = np.cumsum(weights[order]) - 0.5 * weights[order]
     return np.interp(KNOTS, up_to / weights.sum(), values[order])

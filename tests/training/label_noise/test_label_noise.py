@@ -83,13 +83,14 @@ def test_what_is_hidden_or_endwise_is_known(samples: list[tuple[Window, Truth]])
     window, truth = samples[0]
     joints = truth.joints_local[:1]
     offsets_m = np.zeros((21, 3))
-    # Cameras that look along a finger, and straight at the back of the hand.
+    # Cameras that look along a finger's bone, across it, and at a knuckle right through the next finger.
     finger = joints[0, 7] - joints[0, 6]
-    palm = np.cross(joints[0, 5] - joints[0, 0], joints[0, 17] - joints[0, 0])
+    across_it = np.cross(finger, joints[0, 9] - joints[0, 0])
+    through = joints[0, 10] - joints[0, 14]
     looked = []
-    for ahead in (-finger, palm):
+    for ahead in (-finger, across_it, through):
         ahead = ahead / np.linalg.norm(ahead)
-        across = np.cross(ahead, finger + 0.3 * palm)
+        across = np.cross(ahead, [0.31, 0.52, 0.79])
         across /= np.linalg.norm(across)
         R = np.stack([across, np.cross(ahead, across), ahead])
         projection = np.diag([4.0, 4.0, 1.0]) @ np.c_[R, [0.0, 0.0, 0.5]]
@@ -102,12 +103,11 @@ def test_what_is_hidden_or_endwise_is_known(samples: list[tuple[Window, Truth]])
             label_confidence=window.label_confidence[:1, :1],
         )
         looked.append(seeing(one, joints, offsets_m))
-    along, flat = looked
+    along, across_them, behind = looked
     assert along.endwise[0, 0, 6] > 0.9
-    assert flat.endwise[0, 0, 6] < 0.5 * along.endwise[0, 0, 6]
-    # Seen from the finger's tip, what lies behind it is covered; from the back little is.
-    assert along.hidden[0, 0].mean() > flat.hidden[0, 0].mean()
-    assert 0.0 <= along.hidden.min() <= along.hidden.max() <= 1.0
+    assert across_them.endwise[0, 0, 6] < 0.1
+    assert behind.hidden[0, 0, 10] > 0.9
+    assert 0.0 <= behind.hidden.min() <= behind.hidden.max() <= 1.0
 
 
 def test_places_are_the_detectors_joints(samples: list[tuple[Window, Truth]]) -> None:
@@ -139,7 +139,7 @@ def test_memory_is_found_again() -> None:
     memory = Memory(kept=0.9, length=0.1, power=0.5)
     drawn = np.stack([memory.drawn(one, rng.random(FRAMES), 4, rng) for one in places])
     assert drawn.mean() == pytest.approx(0.0, abs=0.05)
-    assert drawn.std() == pytest.approx(1.0, abs=0.03)
+    assert drawn.std() == pytest.approx(1.0, abs=0.06)
     found = fit_memory(places, drawn)
 
     def correlation(of: Memory, distance: float) -> float:
@@ -205,7 +205,7 @@ def test_hands_that_hold_still_keep_their_errors(model: NoiseModel) -> None:
 
 def test_views_share_an_idea_of_where_joints_are(observed: Observed, model: NoiseModel) -> None:
     off_mm = []
-    for shared in (0.0, 0.6):
+    for shared in (0.0, 1.0):
         labeller = NoisyLabeller("x", replace(model, shared=np.full(21, shared)), Levels(failures=0.0))
         labels, _ = _simulated(observed.seen, labeller)
         # In axes of space: what three views say of a joint's error, by least squares.
@@ -242,7 +242,7 @@ def test_presets_are_as_different_as_they_are_said_to_be(
     for name in PRESETS:
         labeller = noisy_labeller(name)
         away = []
-        for index, (window, truth) in enumerate(samples[:12]):
+        for index, (window, truth) in enumerate(samples[:6]):
             labels, confidence = labeller.label(window, truth, np.random.default_rng(index))
             offsets_m = detector_offsets_m() if PRESETS[name].own_joints else np.zeros((21, 3))
             places = seeing(window, truth.joints_local, offsets_m).places
