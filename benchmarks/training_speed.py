@@ -185,7 +185,8 @@ def main() -> None:
         size = sum(path.stat().st_size for path in Path(scratch).iterdir())
         crops = len(source) * source[0].frames * source[0].views
         print(
-            f"trunk fixed: sees {crops / took_s:.0f} crops a processor second once, keeps {size / crops / 1e3:.0f} kB of each"
+            f"trunk fixed: it sees {crops / took_s:.0f} crops a processor second, once; {size / crops / 1e3:.0f} kB of each "
+            "are kept"
         )
         measure(network, levels, replace(config, train_backbone=False), images)
         print("trunk learns:")
