@@ -31,7 +31,7 @@ from engine.synthetic import HandScene
 from engine.synthetic.rasterizer import Raster
 from training.datasets.shards import Labelled, write_shard
 from training.detected_labels import Labeller
-from training.rendering import Labels, learning_plan, render
+from training.rendering import learning_plan, render
 from training.synthetic import synthetic_windows
 from training.variety import Conditions
 
@@ -121,7 +121,7 @@ class _Clock:
         self._since = now
 
 
-def measure(kind: str, windows: int, labels: Labels) -> Speed:
+def measure(kind: str, windows: int, labels: str) -> Speed:
     """Render windows in this process.
 
     Args:
@@ -154,7 +154,7 @@ def measure(kind: str, windows: int, labels: Labels) -> Speed:
     return Speed(kind, views, stages, 3.6e6 / sum(stages.values()))
 
 
-def measure_whole(kind: str, windows: int, labels: Labels, workers: int) -> Whole:
+def measure_whole(kind: str, windows: int, labels: str, workers: int) -> Whole:
     """Write a data set in several processes.
 
     Args:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,14 +22,19 @@ import numpy as np
 from engine.synthetic import SceneVariety
 from training.datasets.shards import MANIFEST, Labelled, shard_name, write_manifest, write_shard
 from training.detected_labels import Labeller
+from training.label_noise import PRESETS, noisy_labeller
 from training.synthetic import SyntheticConfig, synthetic_windows
 
 BenchSplit = Literal["bench-1", "bench-2"]
 Split = Literal["train", "validation"] | BenchSplit
-Labels = Literal["exact", "detector"]
+
+LABELS: Final = ("exact", "detector", *PRESETS)
+"""Where labels may come from."""
 
 # No two splits share a number.
 _SPLIT_SEEDS: Final[dict[str, int]] = {"train": 0x7241, "validation": 0x5641, "bench-1": 0xBE01, "bench-2": 0xBE02}
+# Of label noise, so that it draws other numbers than the scenes.
+_NOISE: Final = 0x2D
 _SETTINGS: Final = "settings.json"
 _SHARD_WINDOWS: Final = 40
 # Of the benchmark splits: fixed for good; another one gets another name.
@@ -45,15 +51,19 @@ class RenderPlan:
         split: Whose scenes.
         windows: How many windows.
         config: What they are like.
-        labels: `exact`, or what the detector says of the crops.
+        labels: `exact`, `detector`: what it says of the crops, or one of `training.label_noise.PRESETS`.
         seed: Other seeds give other windows of the same split.
     """
 
     split: Split
     windows: int
     config: SyntheticConfig
-    labels: Labels = "exact"
+    labels: str = "exact"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABELS:
+            raise ValueError(f"labels {self.labels!r} are not known; use one of {', '.join(LABELS)}")
 
     def about(self) -> dict[str, Any]:
         """Everything that decides the windows, as plain maps."""
@@ -68,7 +78,7 @@ class RenderPlan:
         return int(np.random.SeedSequence((_SPLIT_SEEDS[self.split], self.seed, number)).generate_state(1)[0])
 
 
-def bench_plan(split: BenchSplit, labels: Labels = "exact") -> RenderPlan:
+def bench_plan(split: BenchSplit, labels: str = "exact") -> RenderPlan:
     """A benchmark split: windows of 8 views, of which fewer can be taken.
 
     Args:
@@ -87,7 +97,7 @@ def bench_plan(split: BenchSplit, labels: Labels = "exact") -> RenderPlan:
 
 
 def learning_plan(
-    split: Literal["train", "validation"], windows: int, views: int, labels: Labels, seed: int, *, plain: bool = False
+    split: Literal["train", "validation"], windows: int, views: int, labels: str, seed: int, *, plain: bool = False
 ) -> RenderPlan:
     """What networks learn from and are watched on.
 
@@ -148,12 +158,25 @@ def _one_thread() -> None:
 
 
 def _render_shard(folder: Path, plan: RenderPlan, number: int, count: int) -> None:
-    made = synthetic_windows(plan.config, count, plan.shard_seed(number))
-    windows = [Labelled(window, truth) for window, truth in made]
-    if plan.labels == "detector":
-        labeller = Labeller()
-        for index, item in enumerate(windows):
-            labels, confidence = labeller.label(item.window)
-            window = replace(item.window, labels=labels, label_confidence=confidence)
-            windows[index] = replace(item, window=window)
-    write_shard(folder, number, windows)
+    seed = plan.shard_seed(number)
+    windows = [Labelled(window, truth) for window, truth in synthetic_windows(plan.config, count, seed)]
+    write_shard(
+        folder, number, [_labelled(item, plan.labels, (seed, index, _NOISE)) for index, item in enumerate(windows)]
+    )
+
+
+def _labelled(item: Labelled, labels: str, seed: tuple[int, int, int]) -> Labelled:
+    """A window with other labels than the exact ones."""
+    if labels == "exact" or item.truth is None:
+        return item
+    if labels == "detector":
+        found, confidence = _detector().label(item.window)
+    else:
+        found, confidence = noisy_labeller(labels).label(item.window, item.truth, np.random.default_rng(seed))
+    return replace(item, window=replace(item.window, labels=found, label_confidence=confidence))
+
+
+@cache
+def _detector() -> Labeller:
+    """One a process: opening it takes longer than a window."""
+    return Labeller()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
 
 from server.commands.packages import require_packages
 
 _SPLITS = ("train", "validation", "bench-1", "bench-2")
-_LABELS = ("exact", "detector")
 
 
 def synth_windows(
@@ -20,7 +19,13 @@ def synth_windows(
     split: Annotated[
         str, typer.Option("--split", help="train, validation, bench-1 or bench-2: scenes of its own.")
     ] = "train",
-    labels: Annotated[str, typer.Option("--labels", help="exact, or detector: what MediaPipe sees.")] = "detector",
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--labels",
+            help="exact; detector: what MediaPipe sees; or simulated: mediapipe, openpose-like, wilor-like.",
+        ),
+    ] = "detector",
     views: Annotated[
         int, typer.Option("--views", min=1, max=8, help="Cameras of a window; the bench splits have 8.")
     ] = 4,
@@ -44,16 +49,13 @@ def synth_windows(
     from server.progress import shown_progress
     from training.rendering import bench_plan, learning_plan, render
 
-    if labels not in _LABELS:
-        raise ValueError(f"labels {labels!r} are not known; use exact or detector")
-    kind = cast(Literal["exact", "detector"], labels)
     match split:
         case "bench-1" | "bench-2":
             if plain:
                 raise ValueError(f"--plain does not go with {split}, whose scenes are fixed; leave it out")
-            plan = bench_plan(split, kind)
+            plan = bench_plan(split, labels)
         case "train" | "validation":
-            plan = learning_plan(split, windows, views, kind, seed, plain=plain)
+            plan = learning_plan(split, windows, views, labels, seed, plain=plain)
         case _:
             raise ValueError(f"split {split!r} is not known; use one of {', '.join(_SPLITS)}")
     with shown_progress(None) as advance:

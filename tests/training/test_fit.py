@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from engine.hand_model import HandModel
 from engine.network.network import SequenceOutputs, UstHandNetwork
 from engine.network.weights import load_weights, save_weights
+from tests.training.conftest import SMALL
+from tests.training.test_levels import Source
 from training.evaluate import evaluate
 from training.feeds import WindowFeed
-from training.fit import EpochReport, FitConfig, fit
+from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.losses import LossWeights
+from training.run import RunConfig, train
 from training.samples import Window
 from training.truth import Truth, TruthReadError
 from training.usthand import UstHandMethod
@@ -119,6 +122,27 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
         _fit(small_network(), windows, CONFIG, None, state)
 
 
+def test_a_run_that_was_stopped_inside_an_epoch_goes_on_too(
+    small_network: MakeNetwork, small_samples: Samples, tmp_path: Path
+) -> None:
+    feed, config = WindowFeed(_windows(small_samples)), replace(CONFIG, epochs=2)
+    straight = small_network()
+    fit(UstHandMethod(straight), feed, config)
+
+    def stop(report: StepReport) -> None:
+        if report.step == 1:
+            raise _InterruptedError
+
+    state = tmp_path / "run.state"
+    with pytest.raises(_InterruptedError):
+        fit(UstHandMethod(small_network()), feed, config, None, state, on_step=stop, save_every=1)
+    resumed, steps = small_network(), list[int]()
+    fit(UstHandMethod(resumed), feed, config, None, state, on_step=lambda report: steps.append(report.step))
+    # The step that was made when it was stopped was not kept yet, and is made again.
+    assert steps == [1, 2, 3]
+    assert _equal(_weights(straight), _weights(resumed))
+
+
 def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_samples: Samples) -> None:
     network = small_network()
     before = _weights(network)
@@ -204,6 +228,32 @@ def test_a_training_step_cannot_read_the_truth(small_network: MakeNetwork, small
         lambda _: read.append(float(small_samples[0][1].joints_local[0, 0, 0])),
     )
     assert len(read) == 1
+
+
+class _Forbidden(Source):
+    """Windows whose truth nobody may ask for."""
+
+    def truth(self, index: int) -> Truth:
+        raise AssertionError(f"training asked for the truth of window {index}")
+
+
+def test_a_run_asks_no_source_for_its_truth(hand_model: HandModel, small_samples: Samples, tmp_path: Path) -> None:
+    config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=1))
+    source = _Forbidden(small_samples)
+    weights = train(tmp_path / "run", config, source, None, hand_model, device=torch.device("cpu"))
+    assert weights.is_file()
+    assert set(source.fetched) == set(range(len(small_samples)))
+    # And what a step is handed has no room for it: nothing but cameras has three coordinates.
+    batch = WindowFeed(source).batch([0, 1])
+    assert {field.name for field in fields(batch)} == {
+        "crops",
+        "projections",
+        "view_mask",
+        "labels",
+        "label_confidence",
+        "levels",
+    }
+    assert batch.labels.shape[-2:] == (21, 2)
 
 
 def test_truth_makes_no_difference_to_training(small_network: MakeNetwork, small_samples: Samples) -> None:

@@ -52,6 +52,24 @@ def test_other_settings_do_not_mix(rendered: Path, tmp_path: Path) -> None:
         render(tmp_path, PLAN, workers=1)
 
 
+def test_labels_are_simulated(rendered: Path, tmp_path: Path) -> None:
+    exact = ShardedWindows(rendered)
+    for name, detected in (("mediapipe", True), ("wilor-like", False)):
+        folder = tmp_path / name
+        render(folder, replace(PLAN, labels=name), workers=1)
+        noisy = ShardedWindows(folder)
+        assert noisy.name == f"rendered train, {name} labels"
+        # MediaPipe's joints lie elsewhere in the hand than the hand model's.
+        assert noisy.detected == detected
+        for index in range(2):
+            np.testing.assert_array_equal(noisy[index].crops, exact[index].crops)
+            off = np.linalg.norm(noisy[index].labels - exact[index].labels, axis=-1)[noisy[index].label_confidence > 0]
+            assert 0.0 < np.median(off) < 0.3
+        assert not np.array_equal(noisy[0].labels - exact[0].labels, noisy[1].labels - exact[1].labels)
+    with pytest.raises(ValueError, match="use one of exact, detector, mediapipe"):
+        replace(PLAN, labels="gaussian")
+
+
 def test_splits_share_no_seed() -> None:
     # What a scene is follows from its shard's seed alone; these are the first thousand shards of each split.
     from training.rendering import _SPLIT_SEEDS
@@ -126,7 +144,7 @@ def test_varied_windows_repeat_and_differ() -> None:
     assert np.array_equal(first.crops, again.crops)
     assert not np.array_equal(first.crops, other.crops)
     # Labels are exact: the truth projects to them, whatever was done to the picture.
-    window, truth = synthetic_windows(replace(TINY, noise=TINY.noise), 1, 3)[0]
+    window, truth = synthetic_windows(TINY, 1, 3)[0]
     homogeneous = np.einsum("tvik,tjk->tvji", window.projections[..., :3], truth.joints_local)
     homogeneous += window.projections[:, :, None, :, 3]
     assert np.abs(homogeneous[..., :2] / homogeneous[..., 2:] - window.labels).max() < 1e-4

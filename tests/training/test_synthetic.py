@@ -13,13 +13,7 @@ from engine.hand_model.model import PARENTS_21
 from engine.synthetic import HandScene, make_rig
 from training.crop_jitter import CropJitter
 from training.samples import Window
-from training.synthetic import (
-    LabelNoise,
-    SyntheticConfig,
-    noisy_labels,
-    render_window,
-    synthetic_windows,
-)
+from training.synthetic import SyntheticConfig, render_window, synthetic_windows
 from training.truth import Truth
 
 Array = NDArray[np.float64]
@@ -119,24 +113,6 @@ def test_crops_are_off_as_far_as_asked_and_alike_in_all_frames() -> None:
             assert abs(np.angle(turn)) <= np.radians(jitter.rotation_deg) + 1e-2
             # Crop coordinates are two to a side.
             assert abs(shift) <= 2 * np.sqrt(2) * jitter.center * 1.1 + 0.02
-
-
-def test_noise_is_as_asked_and_confidence_tells_of_it() -> None:
-    labels = np.zeros((400, 21, 2))
-    noisy, confidence = noisy_labels(labels, 200, LabelNoise(sigma_px=4.0), np.random.default_rng(0))
-    error_px = noisy * 100.0
-    # Of standard deviations spread evenly from 0 to 8 the mean square is 64 / 3.
-    assert np.mean(error_px**2) == pytest.approx(64 / 3, rel=0.05)
-    error = np.linalg.norm(error_px, axis=-1)
-    sure, unsure = error[confidence > 0.8], error[confidence < 0.5]
-    assert sure.mean() < 0.4 * unsure.mean()
-    # Half confident at a deviation of 6 pixels.
-    near_half = error[np.abs(confidence - 0.5) < 0.05]
-    assert np.sqrt(np.mean(near_half**2) / 2) == pytest.approx(6.0, rel=0.1)
-    outliers, _ = noisy_labels(labels, 200, LabelNoise(outliers=0.25), np.random.default_rng(0))
-    moved = np.abs(outliers).max(axis=-1) > 0
-    assert moved.mean() == pytest.approx(0.25, abs=0.02)
-    assert np.abs(outliers[moved]).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_labels_outside_the_picture_are_kept_but_not_believed() -> None:

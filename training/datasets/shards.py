@@ -30,6 +30,8 @@ MANIFEST: Final = "manifest.json"
 _FAMILY: Final = "usthand.windows/"
 _ARRAYS: Final = ("projections", "view_mask", "labels", "label_confidence")
 _QUALITY: Final = 95
+# How rendering, pseudo-labelling and published data sets name labels of that detector, seen or simulated.
+_MEDIAPIPE: Final = ("detector", "mediapipe")
 _KEPT_SHARDS: Final = 3
 
 
@@ -161,8 +163,8 @@ class ShardedWindows:
 
     @property
     def detected(self) -> bool:
-        """Whether the labels are a detector's, whose joints are not the hand model's (`training.joint_definition`)."""
-        return self.about.get("labels") != "exact"
+        """Whether the labels are MediaPipe's or like them: its joints lie elsewhere (`training.joint_definition`)."""
+        return str(self.about.get("labels")).startswith(_MEDIAPIPE)
 
     def __len__(self) -> int:
         return len(self._chosen)
