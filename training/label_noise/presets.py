@@ -16,8 +16,8 @@ from training.label_noise.model import Levels, NoiseModel, NoisyLabeller
 
 PRESETS: Final[dict[str, Levels]] = {
     "mediapipe": Levels(),
-    "openpose-like": Levels(error=1.26, hidden=1.5, alone=0.5, own_confidence=True, own_joints=False),
-    "wilor-like": Levels(error=0.88, hidden=0.5, failures=0.3, own_joints=False),
+    "openpose-like": Levels(error=1.35, hidden=1.5, alone=0.5, own_confidence=True, own_joints=False),
+    "wilor-like": Levels(error=0.93, hidden=0.5, failures=0.3, own_joints=False),
 }
 """By name."""
 
