@@ -15,6 +15,7 @@ from server.commands.options import (
     LeapOption,
     LeapPortOption,
     LiveLinkOption,
+    ModelOption,
     ModelsOption,
     PortOption,
     RecordingsOption,
@@ -28,6 +29,7 @@ def demo(
     port: PortOption = 8000,
     views: Annotated[int, typer.Option("--views", min=2, max=8, help="Rendered cameras.")] = 4,
     hands: Annotated[int, typer.Option("--hands", min=1, max=2, help="Hands in the scene.")] = 2,
+    model: ModelOption = "detector",
     models: ModelsOption = None,
     host: HostOption = "127.0.0.1",
     insecure: InsecureOption = False,
@@ -73,6 +75,6 @@ def demo(
         title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",
         rig=rig,
         open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
-        models=ModelPlace("detector", partial(open_engine, smoothing=smoothing), models),
+        models=ModelPlace(model, partial(open_engine, smoothing=smoothing), models),
         recordings=RecordingPlace(recordings, config),
     )
