@@ -33,12 +33,15 @@ class LossWeights:
         heatmap_joints: lambda_1, of eq. 14.
         nll: lambda_2, of eq. 15.
         projection: lambda_3, of eq. 16.
+        shape: Of the prior on MANO's shape, which the paper does not name. A detector's joints lie elsewhere in the hand
+            than MANO's, and without a prior hands of no human shape explain the difference.
     """
 
     heatmap: float = 0.001
     heatmap_joints: float = 10.0
     nll: float = 0.1
     projection: float = 10.0
+    shape: float = 0.002
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,6 +54,7 @@ class LossTerms:
         nll: Eq. 15; nats of a density over squared crop coordinates.
         projection_queries: The first line of eq. 16; squared crop coordinates.
         projection_mano: The second.
+        shape: Mean square of MANO's shape, squared standard deviations.
     """
 
     heatmap: Tensor
@@ -58,14 +62,16 @@ class LossTerms:
     nll: Tensor
     projection_queries: Tensor
     projection_mano: Tensor
+    shape: Tensor
 
     def total(self, weights: LossWeights) -> Tensor:
-        """Eq. 17."""
+        """Eq. 17, and the shape's prior."""
         return (
             weights.heatmap * self.heatmap
             + weights.heatmap_joints * self.heatmap_joints
             + weights.nll * self.nll
             + weights.projection * (self.projection_queries + self.projection_mano)
+            + weights.shape * self.shape
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -102,6 +108,7 @@ def losses(outputs: SequenceOutputs, batch: Batch) -> LossTerms:
         nll=weighted_mean(-outputs.flow_log_prob(batch.labels), counts, counts),
         projection_queries=torch.stack(queries).mean(),
         projection_mano=reprojection_loss(frames.mano_joints, batch.projections, batch.labels, confidence, answered),
+        shape=weighted_mean(frames.shape.square().mean(dim=-1), frames.valid, frames.valid),
     )
 
 

@@ -23,6 +23,8 @@ _JOINT_CHANNELS = 32
 _HIDDEN = 256
 _EPSILON = 1e-9
 _MIN_SWING_COSINE = -0.5
+_MOST_SHAPE = 3.0
+"""No hand that was ever measured lies further from the average one, in standard deviations."""
 _PALM = [0, 1, 5, 9, 13, 17]
 # Canonical joints of MANO's fingers (index, middle, pinky, ring, thumb): three joints and the tip.
 _CHAINS = [5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 13, 14, 15, 16, 1, 2, 3, 4]
@@ -82,7 +84,7 @@ class ManoHead(nn.Module):
         seen = torch.cat([self.embed(features), frame.to_hand(joints)], dim=-1)
         parameters = self.to_parameters(self.mlp(seen.flatten(1)))
         corrections = rotation_from_6d(parameters[:, :-SHAPE_SIZE].unflatten(-1, (_ROTATIONS, 6)))
-        shape = parameters[:, -SHAPE_SIZE:]
+        shape = _MOST_SHAPE * torch.tanh(parameters[:, -SHAPE_SIZE:] / _MOST_SHAPE)
         rest = self.layer.rest(shape)
         rest_joints = torch.cat([rest.joints, rest.tips], dim=1).index_select(1, self.layer.canonical)
         root = frame.R_local_hand @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
