@@ -54,6 +54,11 @@ def test_it_follows_two_rendered_hands(views: int) -> None:
     finally:
         engine.close()
     raw_mm = 1e3 * np.stack([np.linalg.norm(hand.joints_world - true.joints_world, axis=1) for hand, true in pairs])
+    # A mesh of a hand, not only joints in their places.
+    meshes_mm = [1e3 * np.linalg.norm(hand.vertices_world - true.posed.vertices(), axis=1) for hand, true in pairs]
+    assert np.median(meshes_mm) < 15
+    assert np.percentile(meshes_mm, 99) < 60
+    assert max(np.abs(hand.shape).max() for hand, _ in pairs) <= 3.0
     assert np.median(raw_mm) < 15
     aligned_mm = [errors_mm([pair for pair in pairs if pair[0].side == side]) for side in ("left", "right")]
     assert np.median(np.concatenate(aligned_mm)) < 10

@@ -43,6 +43,7 @@ class Case:
         self.queries = tuple(normal(HANDS, FRAMES, JOINTS, 3, scale=0.05).requires_grad_() for _ in range(BLOCKS))
         self.start = normal(HANDS, FRAMES, JOINTS, 3, scale=0.05)
         self.mano_joints = normal(HANDS, FRAMES, JOINTS, 3, scale=0.05).requires_grad_()
+        self.shape = normal(HANDS, FRAMES, 10)
         self.confidence = torch.rand((*lead, JOINTS), generator=generator).requires_grad_()
         self.valid = torch.ones(HANDS, FRAMES)
         self.flow_log_prob: Callable[[Tensor], Tensor] = lambda labels: 3.0 - labels.square().sum(-1)
@@ -53,7 +54,7 @@ class Case:
             joints=self.queries[-1] if self.queries else self.start,
             mano_joints=self.mano_joints,
             rotations=nothing,
-            shape=nothing,
+            shape=self.shape,
             translation=nothing,
             vertices=nothing,
             covariance_mm2=nothing,
@@ -75,7 +76,7 @@ class Case:
         return losses(outputs, self.batch)
 
     def reference(self) -> dict[str, float]:
-        """Eq. 13-16 by loops over hands, frames, views, joints and cells."""
+        """Eq. 13-16 by loops over hands, frames, views, joints and cells, and the shape's prior."""
         sums = dict.fromkeys(("heatmap", "heatmap_joints", "nll", "projection_queries", "projection_mano"), 0.0)
         count = answered = 0
         log_prob = self.flow_log_prob(self.batch.labels)
@@ -104,7 +105,9 @@ class Case:
                     moved = projection @ np.append(cloud[b, t, j].detach().double().numpy(), 1.0)
                     distance = np.sum((moved[:2] / moved[2] - label) ** 2)
                     sums[name] += confidence * float(distance) / len(clouds)
-        return {name: total / (answered if "projection" in name else count) for name, total in sums.items()}
+        told = {name: total / (answered if "projection" in name else count) for name, total in sums.items()}
+        shapes = [self.shape[b, t].double().numpy() for b, t in np.ndindex(HANDS, FRAMES) if self.valid[b, t] > 0]
+        return {**told, "shape": float(np.mean([np.mean(shape**2) for shape in shapes]))}
 
 
 def numbers(terms: LossTerms) -> dict[str, float]:
@@ -156,9 +159,10 @@ def test_what_is_right_costs_nothing() -> None:
     case.heatmap_joints = batch.labels
     case.queries = (case.start, case.start)
     case.mano_joints = case.start
+    case.shape = torch.zeros_like(case.shape)
     found = numbers(case.losses())
     assert found.pop("nll") < 0
-    assert list(found.values()) == pytest.approx([0.0] * 4, abs=1e-9)
+    assert list(found.values()) == pytest.approx([0.0] * 5, abs=1e-9)
 
 
 def test_confidence_gets_no_gradient() -> None:
@@ -206,8 +210,14 @@ def test_terms_by_hand() -> None:
 
 
 def test_the_total_is_weighted() -> None:
-    terms = LossTerms(*(torch.tensor(value) for value in (100.0, 2.0, -3.0, 0.25, 0.5)))
-    assert float(terms.total(LossWeights())) == pytest.approx(0.1 + 20.0 - 0.3 + 7.5)
+    terms = LossTerms(*(torch.tensor(value) for value in (100.0, 2.0, -3.0, 0.25, 0.5, 4.0)))
+    assert float(terms.total(LossWeights())) == pytest.approx(0.1 + 20.0 - 0.3 + 7.5 + 0.008)
+
+
+def test_the_prior_is_on_shapes_that_were_answered() -> None:
+    case = Case(8)
+    case.shape = torch.full_like(case.shape, 2.0)
+    assert numbers(case.losses())["shape"] == pytest.approx(4.0)
 
 
 def test_without_blocks_the_triangulated_points_are_the_query_points() -> None:

@@ -109,3 +109,13 @@ def test_untrained_the_head_poses_mano_onto_the_points() -> None:
     assert np.linalg.norm(error_mm, axis=-1).mean() < 1.0
     again = head.layer.pose(made.rest, made.rotations, made.translation)
     assert (again.joints - made.posed.joints).abs().max() < 1e-5
+
+
+def test_no_weights_make_a_hand_of_no_human_shape(model: HandModel) -> None:
+    head = ManoHead(NetworkConfig(), model)
+    with torch.no_grad():
+        head.to_parameters.bias[-10:] = torch.linspace(-50.0, 50.0, 10)
+    joints = torch.from_numpy(model.with_shape(np.zeros(10)).posed(np.zeros(48), np.zeros(3)).joints).float()[None]
+    shape = head(joints, torch.zeros(1, 21, NetworkConfig().point_channels)).shape
+    assert shape.abs().max() <= 3.0
+    assert (shape[0, [0, -1]].abs() > 2.9).all()
