@@ -33,8 +33,8 @@ class LossWeights:
         heatmap_joints: lambda_1, of eq. 14.
         nll: lambda_2, of eq. 15.
         projection: lambda_3, of eq. 16.
-        shape: Of the prior on MANO's shape, which the paper does not name. A detector's joints lie elsewhere in the hand
-            than MANO's, and without a prior hands of no human shape explain the difference.
+        shape: Of the prior on MANO's shape, which the paper does not name. A detector's joints lie elsewhere in the
+            hand than MANO's, and without a prior hands of no human shape explain the difference.
     """
 
     heatmap: float = 0.001
