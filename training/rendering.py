@@ -35,6 +35,7 @@ LABELS: Final = ("exact", "detector", *PRESETS)
 _SPLIT_SEEDS: Final[dict[str, int]] = {"train": 0x7241, "validation": 0x5641, "bench-1": 0xBE01, "bench-2": 0xBE02}
 # Of label noise, so that it draws other numbers than the scenes.
 _NOISE: Final = 0x2D
+_NO_NOISE: Final = {"sigma_px": 0.0, "half_confidence_px": 6.0, "outliers": 0.0}
 _SETTINGS: Final = "settings.json"
 _SHARD_WINDOWS: Final = 40
 # Of the benchmark splits: fixed for good; another one gets another name.
@@ -69,8 +70,10 @@ class RenderPlan:
         """Everything that decides the windows, as plain maps."""
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if self.config.scenes is None:
-            # Data without it are the same as before there was such a thing, and keep their version.
+            # Data without it are the same as before there was such a thing, and keep their version: their settings are
+            # told as they were then, when noise of the labels, which was off, was one.
             del told["config"]["scenes"]
+            told["config"]["noise"] = dict(_NO_NOISE)
         return told
 
     def shard_seed(self, number: int) -> int:
