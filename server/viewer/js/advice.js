@@ -40,7 +40,7 @@ export function cameraAdvice(cameras) {
 export function speedAdvice(lately) {
   if (lately === null) return [];
   const { behind = 0, frame_sets_superseded: superseded = 0 } = lately.drops;
-  const remedy = "run fewer views, or the lite model";
+  const remedy = "run fewer views, or --model detector-lite";
   const others = Object.entries(lately.drops).reduce(
     (sum, [cause, count]) => sum + (FRAME_CAUSES.has(cause) && cause !== "behind" ? count : 0),
     0,

@@ -137,7 +137,7 @@ def test_the_hint_about_speed_comes_when_skipping_dominates(run: Run, rates: dic
     for each in advice:
         assert hint in each["words"]
         assert "fewer views" in each["words"]
-        assert "lite model" in each["words"]
+        assert "--model detector-lite" in each["words"]
 
 
 def test_advice_names_cameras_in_trouble_and_new_errors_only(run: Run) -> None:
