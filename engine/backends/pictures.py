@@ -1,0 +1,86 @@
+"""Runtimes that cut the crops out of the pictures themselves, where the network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backends.base import MAX_VIEWS, NetworkOutputs, NetworkRuntime, expected_shapes
+from engine.errors import EngineError
+from engine.kernels.places import nodes_along
+from engine.model_card import ModelCard
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PictureInputs:
+    """One instant of B hands in V views, in pictures that are not cropped yet; else as `NetworkInputs`.
+
+    Args:
+        pictures: One a view `(H, W, 3)` uint8 BGR; None for a view that is missing. They are read until the call
+            returns.
+        nodes: Where the nodes of each crop, 16 crop pixels apart, lie in its picture `(B, V, G, G, 2)`: x and y,
+            integers being pixel centres. Finite also for crops that are masked.
+        mirrored: `(B,)`: true for left hands, whose crops are flipped.
+        projections: `(B, V, 3, 4)`.
+        view_mask: `(B, V)`; the crops of masked views are black.
+        noise: `(B, V, M, 21, 2)`.
+        state: `(B, K, 2, P, 21, D)`.
+        state_valid: `(B, P)`.
+    """
+
+    pictures: Sequence[NDArray[np.uint8] | None]
+    nodes: NDArray[np.float32]
+    mirrored: NDArray[np.bool_]
+    projections: NDArray[np.float32]
+    view_mask: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    state: NDArray[np.float32]
+    state_valid: NDArray[np.float32]
+
+
+@runtime_checkable
+class PictureRuntime(NetworkRuntime, Protocol):
+    """A network that is given pictures instead of crops."""
+
+    def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
+        """Take one step.
+
+        Raises:
+            EngineError: If the inputs' shapes are not the network's, or the runtime fails.
+        """
+
+
+def check_pictures(inputs: PictureInputs, card: ModelCard) -> None:
+    """Refuse inputs that are not those of a network.
+
+    Raises:
+        EngineError: With the first input that has another shape or type.
+    """
+    mask = inputs.view_mask.shape
+    if len(mask) != 2 or mask[0] < 1 or not 1 <= mask[1] <= MAX_VIEWS:
+        raise EngineError(f"view_mask has shape {mask}; give one or more hands and 1..{MAX_VIEWS} views")
+    along = nodes_along(card.input_px)
+    shapes = {name: shape for name, shape in expected_shapes(card).items() if name != "crops"}
+    shapes |= {"nodes": (None, None, along, along, 2), "mirrored": (None,)}
+    for name, free in shapes.items():
+        shape = tuple(mask[axis] if size is None else size for axis, size in enumerate(free))
+        kind = np.dtype(np.bool_ if name == "mirrored" else np.float32)
+        array: NDArray[np.generic] = getattr(inputs, name)
+        if array.shape != shape or array.dtype != kind:
+            raise EngineError(
+                f"{name} is {array.dtype} with shape {array.shape}; network {card.model_id} takes {kind} with {shape}"
+            )
+    if len(inputs.pictures) != mask[1]:
+        raise EngineError(f"there are {len(inputs.pictures)} pictures for {mask[1]} views; give one, or None, for each")
+    for view, picture in enumerate(inputs.pictures):
+        if picture is None:
+            if inputs.view_mask[:, view].any():
+                raise EngineError(f"view {view} has no picture and is not masked; set its view_mask to 0")
+        elif picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise EngineError(
+                f"the picture of view {view} is {picture.dtype} with shape {picture.shape}; give uint8 with (H, W, 3)"
+            )

@@ -1,0 +1,87 @@
+"""The pixels and arrays of a step, brought into one buffer that a GPU copies in one go.
+
+Of each picture only the rectangle that a crop is sampled from is taken: a crop of a hand is a small part of a picture,
+and the copy to the GPU is what the pixels cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backends.packing import Upload, aligned
+from engine.backends.pictures import PictureInputs
+
+_ARRAYS = ("nodes", "projections", "view_mask", "noise", "state", "state_valid")
+# Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
+_MARGIN_PX = 1
+_FAR_PX = 1e6
+
+
+def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> int:
+    """Write a step into a buffer.
+
+    Args:
+        inputs: The step, checked by `check_pictures`.
+        upload: Where everything lies, of as many hands and views.
+        buffer: `upload.size` bytes.
+
+    Returns:
+        How many bytes of the buffer are to be copied; what lies behind is of earlier steps.
+    """
+    sections = upload.arrays.sections
+    for name in _ARRAYS:
+        sections[name].of(buffer)[...] = getattr(inputs, name)
+    places = sections["places"].of(buffer)
+    nodes = sections["nodes"].of(buffer)
+    places["mirrored"] = np.repeat(inputs.mirrored, len(inputs.pictures))
+    places["valid"] = 0
+    hands, views = inputs.view_mask.shape
+    # Nodes may lie anywhere; what no picture reaches does not fit an integer.
+    bounded = np.clip(inputs.nodes, -_FAR_PX, _FAR_PX)
+    low = np.floor(bounded.min(axis=(2, 3))).astype(np.int64) - _MARGIN_PX
+    high = np.floor(bounded.max(axis=(2, 3))).astype(np.int64) + 2 + _MARGIN_PX
+    end = upload.arrays.size
+    for view, picture in enumerate(inputs.pictures):
+        if picture is None:
+            continue
+        height, width = picture.shape[:2]
+        for hand in range(hands):
+            left, top = (max(int(value), 0) for value in low[hand, view])
+            right, bottom = (
+                min(int(value), most) for value, most in zip(high[hand, view], (width, height), strict=True)
+            )
+            if not inputs.view_mask[hand, view] or left >= right or top >= bottom:
+                continue
+            cut = picture[top:bottom, left:right]
+            if cut.size > upload.crop_capacity:
+                cut = _shrunk(cut, nodes[hand, view], left, top, upload.crop_capacity)
+                left = top = 0
+            places[hand * views + view] = _written(cut, left, top, bool(inputs.mirrored[hand]), buffer, end)
+            end += aligned(cut.size)
+    return end
+
+
+def _written(
+    cut: NDArray[np.uint8], left: int, top: int, mirrored: bool, buffer: NDArray[np.uint8], offset: int
+) -> tuple[Any, ...]:
+    """Write a rectangle at an offset; its `PLACE`, whose own offset counts from the buffer's start."""
+    height, width = cut.shape[:2]
+    buffer[offset : offset + cut.size].reshape(cut.shape)[...] = cut
+    return (offset, 3 * width, width, height, left, top, mirrored, True, 0)
+
+
+def _shrunk(
+    cut: NDArray[np.uint8], nodes: NDArray[np.float32], left: int, top: int, capacity: int
+) -> NDArray[np.uint8]:
+    """Shrink a rectangle that is far finer than its crop to what there is room for; its nodes move along, in place."""
+    height, width = cut.shape[:2]
+    scale = (capacity / cut.size) ** 0.5
+    size = np.maximum(np.floor(np.array([width, height]) * scale), 1)
+    # Pixel centres lie half a pixel from the edges, which stay where they are.
+    nodes[...] = (nodes - np.array([left, top], np.float32) + 0.5) * (size / (width, height)).astype(np.float32) - 0.5
+    shrunk = cv2.resize(cut, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""The project's own kernels for NVIDIA GPUs, and what loads and launches them."""
