@@ -1,0 +1,4 @@
+// All kernels in one translation unit: one binary, loaded in one go.
+
+#include "crops.cu"
+#include "knn.cu"
