@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.backends.base import NetworkInputs
 from engine.backends.packing import Upload, aligned
 from engine.backends.pictures import PictureInputs
 
-_ARRAYS = ("nodes", "projections", "view_mask", "noise", "state", "state_valid")
+_ARRAYS = ("projections", "view_mask", "noise", "state", "state_valid")
 # Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
 _MARGIN_PX = 1
 _FAR_PX = 1e6
@@ -32,11 +33,10 @@ def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> i
     Returns:
         How many bytes of the buffer are to be copied; what lies behind is of earlier steps.
     """
-    sections = upload.arrays.sections
-    for name in _ARRAYS:
-        sections[name].of(buffer)[...] = getattr(inputs, name)
-    places = sections["places"].of(buffer)
-    nodes = sections["nodes"].of(buffer)
+    _stage_arrays(inputs, upload, buffer)
+    places = upload.arrays.sections["places"].of(buffer)
+    nodes = upload.arrays.sections["nodes"].of(buffer)
+    nodes[...] = inputs.nodes
     places["mirrored"] = np.repeat(inputs.mirrored, len(inputs.pictures))
     places["valid"] = 0
     hands, views = inputs.view_mask.shape
@@ -63,6 +63,19 @@ def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> i
             places[hand * views + view] = _written(cut, left, top, bool(inputs.mirrored[hand]), buffer, end)
             end += aligned(cut.size)
     return end
+
+
+def stage_crops(inputs: NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]) -> int:
+    """The same of a step whose crops are there already; they lie where the pixels begin, `(B, V, S, S, 3)`."""
+    _stage_arrays(inputs, upload, buffer)
+    end = upload.arrays.size + inputs.crops.size
+    buffer[upload.arrays.size : end].reshape(inputs.crops.shape)[...] = inputs.crops
+    return end
+
+
+def _stage_arrays(inputs: PictureInputs | NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]) -> None:
+    for name in _ARRAYS:
+        upload.arrays.sections[name].of(buffer)[...] = getattr(inputs, name)
 
 
 def _written(

@@ -149,6 +149,8 @@ class UstHandNetwork(nn.Module):
         self.transformer = PointTransformer(config)
         self.mano_head = ManoHead(config, hand_model)
         self.covariance = AnchorCovariance()
+        # Off where nobody reads the mesh, and it would be made anew for every frame; its vertices are none then.
+        self.makes_mesh = True
 
     def empty_state(self, hands: int) -> tuple[Tensor, Tensor]:
         """The state before the first frame: keys and values `(B, K, 2, past, 21, D)`, validity `(B, past)`."""
@@ -253,7 +255,11 @@ class UstHandNetwork(nn.Module):
             rotations=mano.rotations,
             shape=mano.shape,
             translation=mano.translation,
-            vertices=self.mano_head.layer.vertices(mano.rest, mano.shape, mano.rotations, mano.posed),
+            vertices=(
+                self.mano_head.layer.vertices(mano.rest, mano.shape, mano.rotations, mano.posed)
+                if self.makes_mesh
+                else joints[:, :0]
+            ),
             covariance_mm2=self.covariance(anchors.unflatten(1, (hypotheses, JOINTS))),
             keypoints=keypoints,
             view_confidence=views.confidence,

@@ -1,0 +1,141 @@
+"""A frame's way through a GPU: up, crops, network, down; its buffers, and the order of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs
+from engine.backends.gpu_trace import Step
+from engine.backends.packing import result_packing, unpack_result, upload_packing
+from engine.backends.pictures import PictureInputs
+from engine.backends.staging import stage, stage_crops
+from engine.model_card import ModelCard
+
+Form: TypeAlias = Literal["pictures", "crops"]
+"""What comes from the host: rectangles of pictures, or crops that were sampled there."""
+
+STAGES: tuple[str, ...] = ("upload", "crops", "network", "download")
+"""The parts of a frame on the GPU."""
+
+# The size of the copy changes in steps: most frames then copy as many bytes as the one before.
+_STEP_BYTES = 1 << 16
+
+
+class Sampler(Protocol):
+    """`KernelLibrary.sample_crops`."""
+
+    def __call__(
+        self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int
+    ) -> None:
+        """Sample crops."""
+
+
+class Frame:
+    """The buffers of one frame that is under way, and its work, in the order of `STAGES`.
+
+    Args:
+        card: The network's.
+        hands: B.
+        views: V.
+        device: Where it runs.
+        step: The network for so many hands and views.
+        sample: Samples crops on that device.
+    """
+
+    def __init__(
+        self, card: ModelCard, hands: int, views: int, device: torch.device, step: Step, sample: Sampler
+    ) -> None:
+        self._size_px, self._step, self._sample = card.input_px, step, sample
+        self._upload = upload_packing(card, hands, views)
+        self._packing = result_packing(card, hands, views)
+        on_gpu = device.type == "cuda"
+        self._host_up = torch.zeros(self._upload.size, dtype=torch.uint8, pin_memory=on_gpu)
+        self._host_down = torch.zeros(self._packing.size, dtype=torch.uint8, pin_memory=on_gpu)
+        self._up = torch.zeros(self._upload.size, dtype=torch.uint8, device=device)
+        self._down = torch.zeros(self._packing.size // 4, dtype=torch.float32, device=device)
+        self._crops = torch.zeros((hands, views, self._size_px, self._size_px, 3), dtype=torch.uint8, device=device)
+        self._host_bytes: NDArray[np.uint8] = self._host_up.numpy()
+        self._host_answer: NDArray[np.uint8] = self._host_down.numpy()
+        arrays = self._upload.arrays
+        found = {
+            name: self._up[section.offset : section.offset + section.size].view(torch.float32).view(section.shape)
+            for name, section in arrays.sections.items()
+            if name != "places"
+        }
+        self._nodes = found["nodes"]
+        self._places = self._up[arrays.sections["places"].offset :]
+        self._given = self._up[arrays.size :][: self._crops.numel()].view(self._crops.shape)
+        self._inputs = (self._crops, *(found[name] for name in INPUT_NAMES[1:]))
+        gaps = [
+            (self._packing.sections[name].size // 4, end // 4)
+            for name, end in zip(READ_OUTPUTS, self._ends(), strict=True)
+        ]
+        self._gaps = [torch.zeros(end - size, dtype=torch.float32, device=device) for size, end in gaps]
+
+    def _ends(self) -> list[int]:
+        """Bytes from each answer's start to the next one's."""
+        starts = [self._packing.sections[name].offset for name in READ_OUTPUTS]
+        return [after - start for start, after in zip(starts, [*starts[1:], self._packing.size], strict=True)]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the network reads, in its order."""
+        return self._inputs
+
+    @property
+    def upload_address(self) -> int:
+        """Where on the GPU the copy from the host goes."""
+        return self._up.data_ptr()
+
+    def stage(self, inputs: PictureInputs | NetworkInputs) -> int:
+        """Write inputs into the buffer that goes up.
+
+        Returns:
+            How many bytes of it go.
+        """
+        if isinstance(inputs, PictureInputs):
+            used = stage(inputs, self._upload, self._host_bytes)
+        else:
+            used = stage_crops(inputs, self._upload, self._host_bytes)
+        return min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+
+    def work(self, form: Form, size: int | None = None) -> None:
+        """Launch a whole frame on the current stream; `size` bytes go up, None being all that there is room for."""
+        for part in self.parts(form, size):
+            part()
+
+    def parts(self, form: Form, size: int | None = None) -> tuple[Callable[[], None], ...]:
+        """What launches each of `STAGES`."""
+        size = self._upload.size if size is None else size
+
+        def upload() -> None:
+            self._up[:size].copy_(self._host_up[:size], non_blocking=True)
+
+        def crops() -> None:
+            if form == "crops":
+                self._crops.copy_(self._given)
+                return
+            stream = torch.cuda.current_stream().cuda_stream if self._up.is_cuda else 0
+            addresses = (tensor.data_ptr() for tensor in (self._up, self._places, self._nodes, self._crops))
+            count = self._crops.shape[0] * self._crops.shape[1]
+            self._sample(stream, *addresses, count=count, size_px=self._size_px)
+
+        def network() -> None:
+            answers = self._step(*self._inputs)
+            pieces = [piece for pair in zip(answers, self._gaps, strict=True) for piece in (pair[0].view(-1), pair[1])]
+            torch.cat(pieces, out=self._down)
+
+        def download() -> None:
+            self._host_down.copy_(self._down.view(torch.uint8), non_blocking=True)
+
+        return upload, crops, network, download
+
+    def outputs(self) -> NetworkOutputs:
+        """Copy the answers out; the work must have finished."""
+        return unpack_result(self._host_answer, self._packing)

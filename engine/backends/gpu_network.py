@@ -1,0 +1,119 @@
+"""A network made ready for a GPU: its convolutions in half precision, with batch normalisation folded into them.
+
+What is read from their maps stays float32: heatmaps, where joints are sampled, triangulation, the hand.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from engine.network.backbones.base import Backbone, Features
+from engine.network.backbones.resnet import ResNet
+from engine.network.network import UstHandNetwork
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+# Tensor cores read channels in groups of eight; three would be copied to eight by cuDNN before every first convolution.
+_CHANNEL_GROUP = 8
+
+
+def for_gpu(network: UstHandNetwork, precision: torch.dtype) -> UstHandNetwork:
+    """A copy of a network, on the same device, that computes the same with fewer and smaller numbers.
+
+    Args:
+        network: Ready to evaluate.
+        precision: Of the convolutions but the heatmaps' own.
+
+    Returns:
+        The copy. It makes no mesh and cannot be trained or exported.
+    """
+    ready = copy.deepcopy(network).eval().requires_grad_(False)
+    fold_batch_norms(ready)
+    ready.makes_mesh = False
+    ready.backbone = _Trunk(ready.backbone, precision)
+    ready.decoder = _InPrecision(ready.decoder, precision)  # type: ignore[assignment] # it is called as the decoder is
+    saigb = ready.joint_graph.saigb
+    saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
+    return ready
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Fold every batch normalisation that directly follows its convolution into it, in place.
+
+    Which one follows which is read from the order of the children, which the trunks keep.
+    """
+    before: tuple[nn.Module, str, nn.Conv2d] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and before is not None:
+            owner, conv_name, conv = before
+            setattr(owner, conv_name, fuse_conv_bn_eval(conv, child))
+            setattr(module, name, nn.Identity())
+        elif not isinstance(child, nn.Conv2d):
+            fold_batch_norms(child)
+        before = (module, name, child) if isinstance(child, nn.Conv2d) else None
+
+
+class _InPrecision(nn.Module):
+    """A part that computes in another precision and answers in float32.
+
+    Args:
+        part: The part.
+        precision: Its own.
+    """
+
+    def __init__(self, part: nn.Module, precision: torch.dtype) -> None:
+        super().__init__()
+        self.part = _in_precision(part, precision)
+        self.precision = precision
+
+    def forward(self, maps: Tensor | Features) -> Tensor:
+        """Answer for maps, or for all maps of a trunk."""
+        if isinstance(maps, Tensor):
+            answer: Tensor = self.part(maps.to(self.precision))
+        else:
+            answer = self.part(tuple(level.to(self.precision) for level in maps))
+        return answer.float()
+
+
+class _Trunk(Backbone):
+    """A trunk that computes in another precision; its deepest map, from which others read, comes in float32.
+
+    Args:
+        trunk: The trunk.
+        precision: Its own.
+    """
+
+    def __init__(self, trunk: Backbone, precision: torch.dtype) -> None:
+        super().__init__(trunk.default_input_px, trunk.channels, trunk.normalise, trunk.landmarks)
+        trunk.landmarks, trunk.normalise = None, nn.Identity()
+        self.padding = 0
+        if isinstance(trunk, ResNet):
+            self.padding = _CHANNEL_GROUP - trunk.conv1.in_channels
+            _widen(trunk.conv1, self.padding)
+        self.trunk = _in_precision(trunk, precision)
+        self.precision = precision
+
+    def features(self, images: Tensor) -> Features:
+        """Run the trunk on normalised pictures."""
+        if self.padding:
+            images = functional.pad(images, (0, 0, 0, 0, 0, self.padding))
+        levels: Features = self.trunk.features(images.to(self.precision).contiguous(memory_format=torch.channels_last))
+        return *levels[:-1], levels[-1].float()
+
+
+def _widen(conv: nn.Conv2d, channels: int) -> None:
+    """Let a convolution take so many more channels, which are zero."""
+    conv.in_channels += channels
+    conv.weight = nn.Parameter(functional.pad(conv.weight, (0, 0, 0, 0, 0, channels)), requires_grad=False)
+
+
+def _in_precision(module: _Module, precision: torch.dtype) -> _Module:
+    """A module, its weights in a precision and laid out as tensor cores read them."""
+    ready: _Module = module.to(dtype=precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ready
