@@ -134,7 +134,7 @@ def build_levels(
         )
         for index in range(int(manifest["done"]), len(source)):
             window = first if index == 0 else source[index]
-            _keep(arrays, index, window, look)
+            _keep(arrays, index, window, look, window.frames * window.views if on_gpu else _CROPS_AT_ONCE)
             advance(f"window {index + 1}")
             if (index + 1) % 50 == 0 or index + 1 == len(source):
                 for array in arrays.values():
@@ -149,13 +149,14 @@ def _keep(
     index: int,
     window: Window,
     look: Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]],
+    at_once: int,
 ) -> None:
     expected = arrays["view_mask"].shape[1:]
     if window.view_mask.shape != expected:
         raise ValueError(f"window {index} has (frames, views) {window.view_mask.shape}, the first has {expected}")
     crops = window.crops.reshape(-1, *window.crops.shape[2:])
-    for start in range(0, len(crops), _CROPS_AT_ONCE):
-        for name, level in zip(_LEVELS, look(crops[start : start + _CROPS_AT_ONCE]), strict=True):
+    for start in range(0, len(crops), at_once):
+        for name, level in zip(_LEVELS, look(crops[start : start + at_once]), strict=True):
             flat = arrays[name][index].reshape(len(crops), *level.shape[1:])
             flat[start : start + len(level)] = level
     for name in _REST:
