@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,10 +31,35 @@ def _crops(samples: Samples) -> Feed:
     return WindowFeed([window for window, _ in samples])
 
 
-@pytest.fixture(scope="module")
-def levels(hand_model: HandModel, small_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Feed:
-    network = UstHandNetwork(SMALL, hand_model, pretrained=False)
-    return build_levels(tmp_path_factory.mktemp("levels"), network.backbone, Source(small_samples))
+class SeenFeed:
+    """Windows with made-up levels of a trunk, of the types and in the order in memory of `training.levels`."""
+
+    views = 3
+
+    def __init__(self, samples: Samples) -> None:
+        self._windows = _crops(samples)
+        self._frames = samples[0][0].frames
+        rng = np.random.default_rng(0)
+        shape = (len(samples), self._frames, self.views)
+        self._levels = [rng.normal(size=(*shape, side, side, 5)).astype(np.float16) for side in (8, 4, 2)]
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+        batch = self._windows.batch(indices, views)
+        chosen = views or [range(self.views)] * len(indices)
+        second, third, fourth = (
+            torch.from_numpy(
+                np.stack([level[i][:, list(some)] for i, some in zip(indices, chosen, strict=True)]).astype(np.float32)
+            )
+            .flatten(0, 2)
+            .permute(0, 3, 1, 2)
+            for level in self._levels
+        )
+        nothing = torch.zeros((*batch.view_mask.shape, 0, 0, 3), dtype=torch.uint8)
+        first = second.new_zeros(len(second), 0, 0, 0)
+        return replace(batch, crops=nothing, levels=(first, second, third, fourth))
 
 
 def _assert_alike(got: Batch, wanted: Batch) -> None:
@@ -48,8 +75,9 @@ def _assert_alike(got: Batch, wanted: Batch) -> None:
         assert one.numel() == 0 or one.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_kept_windows_are_those_of_the_feed(small_samples: Samples, levels: Feed) -> None:
-    for feed in (_crops(small_samples), levels):
+def test_kept_windows_are_those_of_the_feed(small_samples: Samples) -> None:
+    feeds: list[Feed] = [_crops(small_samples), SeenFeed(small_samples)]
+    for feed in feeds:
         kept = ResidentFeed(feed, CPU)
         assert (len(kept), kept.views) == (len(feed), feed.views)
         for views in (None, [[0, 2], [2, 1]]):
