@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from training.devices import sent
 from training.distributed import drawn
 from training.samples import Batch
 
@@ -25,6 +26,6 @@ def jitter_colors(batch: Batch, amount: float, generator: torch.Generator) -> Ba
     if amount == 0.0 or batch.levels is not None:
         return batch
     hands, _, views = batch.view_mask.shape
-    chance = drawn(generator, (hands, 1, views, 1, 1, 3), normal=False).to(batch.crops.device)
+    chance = sent(drawn(generator, (hands, 1, views, 1, 1, 3), normal=False), batch.crops.device)
     gain = 1.0 + amount * (2.0 * chance - 1.0)
     return replace(batch, crops=(batch.crops * gain).round_().clamp_(0.0, 255.0).to(torch.uint8))

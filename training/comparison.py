@@ -41,6 +41,7 @@ from training.baselines import (
 from training.calibrate import calibrate
 from training.datasets.base import WindowSource
 from training.evaluate import Evaluation, Exam, evaluate
+from training.feeds import Feed, near
 from training.fit import FitConfig, StepReport, fit
 from training.levels import LevelCache, build_levels
 from training.methods import Method, TrainableMethod
@@ -146,6 +147,7 @@ class Comparison:
         hand_model: The right hand's model.
         budget: What each method may spend.
         on_level: Told about each window that the trunk has seen.
+        device: Where methods learn and are measured; None is the CPU.
 
     Raises:
         ValueError: If a source is empty, or the exam has no truth.
@@ -159,6 +161,7 @@ class Comparison:
         hand_model: HandModel,
         budget: Budget,
         on_level: Callable[[str], None] = lambda _: None,
+        device: torch.device | None = None,
     ) -> None:
         self._folder = folder
         self._data = data
@@ -166,6 +169,8 @@ class Comparison:
         self._hand_model = hand_model
         self._budget = budget
         self._on_level = on_level
+        self._device = device or torch.device("cpu")
+        self._feeds: dict[str, Feed] = {}
         self._frames = data.exam[0].frames
         self._views = tuple(views for views in VIEWS if views <= data.exam[0].views)
         if not self._views:
@@ -202,6 +207,7 @@ class Comparison:
         state = self._folder / _STATES / self._path(contender.name, seed).with_suffix(".pt").name
         if _trainable(method):
             feed = self._levels(self._data.train)
+            method.module.to(self._device)
             # Convolutions of a CPU are faster with channels last; nothing else changes.
             for module in method.module.modules():
                 if isinstance(module, nn.Conv2d):
@@ -251,12 +257,18 @@ class Comparison:
             truths.append(truth)
         return Exam(self._levels(source), truths)
 
-    def _levels(self, source: WindowSource) -> LevelCache:
+    def _levels(self, source: WindowSource) -> Feed:
+        """What the trunk said of a source, on a GPU once for all methods."""
+        if source.name + source.version not in self._feeds:
+            self._feeds[source.name + source.version] = near(self._seen(source), self._device)
+        return self._feeds[source.name + source.version]
+
+    def _seen(self, source: WindowSource) -> LevelCache:
         if self._backbone is None:
             self._backbone = build_backbone(self._config.backbone)
         # One folder for each version of each source, so that comparisons of several data share what they can.
         place = hashlib.sha256(f"{source.name} {source.version} {self._config.backbone}".encode()).hexdigest()[:12]
-        return build_levels(self._folder / _LEVELS / place, self._backbone, source, self._on_level)
+        return build_levels(self._folder / _LEVELS / place, self._backbone, source, self._on_level, device=self._device)
 
     def _identity(self, name: str, seed: int) -> dict[str, Any]:
         """Everything that decides a run, as plain maps."""

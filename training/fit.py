@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.augmentation import jitter_colors
 from training.distributed import (
@@ -124,7 +125,8 @@ def fit(
     """Train a method in place on 2D labels.
 
     Truth cannot be read while a step runs, nor while its windows are fetched; the callbacks run between steps and may
-    evaluate. Within `training.distributed.processes` all processes call it alike, and the first one writes.
+    evaluate. On a GPU `on_step` hears of a step when the next one is under way, and of an epoch's last one at its end.
+    Within `training.distributed.processes` all processes call it alike, and the first one writes.
 
     Args:
         method: Its module is on any device.
@@ -153,7 +155,17 @@ def fit(
         start = _load_state(resume_path, module, optimizer, config)
     same_weights(module)
     device = next(module.parameters()).device
+    # The numbers of a step on a GPU are read when the next one was asked of it: it never waits for them.
+    behind = int(device.type == "cuda")
+    made: deque[_Step] = deque()
     done: list[StepReport] = []
+
+    def settle(left: int) -> None:
+        while len(made) > left:
+            done.append(made.popleft().report())
+            if on_step is not None:
+                on_step(done[-1])
+
     for step in range(start, steps_per_epoch * config.epochs):
         epoch, place = divmod(step, steps_per_epoch)
         chosen = _order(config.seed, epoch, len(feed), batch_size)[place * batch_size : (place + 1) * batch_size]
@@ -169,11 +181,11 @@ def fit(
         ):
             views = _views(feed.views, config.fewest_views, batch_size, generator)
             batch = feed.batch(own_share(chosen), None if views is None else own_share(views)).to(device)
-            done.append(_step(method, optimizer, batch, config, step, rate, generator))
-        if on_step is not None:
-            on_step(done[-1])
+            made.append(_step(method, optimizer, batch, config, step, rate, generator))
         last = place == steps_per_epoch - 1
-        if resume_path is not None and rank() == 0 and (last or (save_every and (step + 1) % save_every == 0)):
+        saves = resume_path is not None and (last or (save_every and (step + 1) % save_every == 0))
+        settle(0 if last or saves else behind)
+        if resume_path is not None and saves and rank() == 0:
             _save_state(resume_path, module, optimizer, config, step + 1)
         if last:
             if on_epoch is not None:
@@ -189,13 +201,10 @@ def _step(
     step: int,
     rate: float,
     generator: torch.Generator,
-) -> StepReport:
+) -> _Step:
     batch = jitter_colors(batch, config.color_jitter, generator)
     total, terms = method.losses(batch, generator)
-    numbers = {name: float(mean_over_processes(value)) for name, value in terms.items()}
-    loss = float(mean_over_processes(total.detach()))
-    if not np.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss} at step {step}: {numbers}; lower the learning rate")
+    told = mean_over_processes(torch.stack([*terms.values(), total.detach()]))
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
     optimizer.zero_grad(set_to_none=True)
@@ -203,7 +212,38 @@ def _step(
     average_gradients(method.module)
     norm = nn.utils.clip_grad_norm_(method.module.parameters(), config.clip_norm)
     optimizer.step()
-    return StepReport(step, loss, numbers, float(norm), rate)
+    numbers = torch.cat([told, norm.to(told.dtype)[None]]).to("cpu", non_blocking=True)
+    arrived = torch.cuda.current_stream(told.device).record_event() if told.is_cuda else None
+    return _Step(step, tuple(terms), numbers, arrived, rate)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Step:
+    """A step that was made, or that a GPU was asked to make.
+
+    Args:
+        number: Its number.
+        names: Of the loss terms.
+        numbers: The terms, their sum and the gradient's norm, on their way to the CPU.
+        arrived: When they are there; None: they are.
+        rate: The rate it was made with.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    numbers: Tensor
+    arrived: torch.cuda.Event | None
+    rate: float
+
+    def report(self) -> StepReport:
+        """Wait for the numbers."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        *values, loss, norm = self.numbers.tolist()
+        terms = dict(zip(self.names, values, strict=True))
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {self.number}: {terms}; lower the learning rate")
+        return StepReport(self.number, loss, terms, norm, self.rate)
 
 
 def _epoch_report(epoch: int, done: list[StepReport]) -> EpochReport:
@@ -240,7 +280,9 @@ def _optimizer(module: nn.Module, config: FitConfig) -> torch.optim.Adam:
     groups: list[dict[str, Any]] = [{"params": rest, "factor": 1.0}]
     if config.train_backbone and encoder:
         groups.append({"params": encoder, "factor": config.backbone_rate})
-    return torch.optim.Adam(groups, lr=config.learning_rate)
+    # Fused: one kernel for all weights of a GPU, where launching them costs more than the sums.
+    on_gpu = next(module.parameters()).is_cuda
+    return torch.optim.Adam(groups, lr=config.learning_rate, fused=on_gpu or None)
 
 
 @contextmanager
@@ -259,7 +301,8 @@ def _training_mode(module: nn.Module, config: FitConfig) -> Iterator[None]:
 def _seeded(seed: int, step: int) -> Iterator[torch.Generator]:
     """Chance that depends on seed and step alone, torch's own included, so that resuming needs no random state."""
     values = np.random.SeedSequence((seed, step)).generate_state(2, np.uint64)
-    with torch.random.fork_rng():
+    # A GPU's state is set too, by the seed, and left as it is: to fetch it would wait for all that the GPU has to do.
+    with torch.random.fork_rng(devices=()):
         torch.manual_seed(int(values[0] >> np.uint64(1)))
         yield torch.Generator().manual_seed(int(values[1] >> np.uint64(1)))
 

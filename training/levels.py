@@ -6,6 +6,7 @@ large as its pixels, so a data set is seen once and its maps are kept in memory-
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import tempfile
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from engine.network.backbones.base import Backbone, Features
 from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
+from training.devices import sent
 from training.samples import Batch, Window
 
 _SCHEMA: Final = "usthand.levels/2"
@@ -93,6 +95,7 @@ def build_levels(
     advance: Callable[[str], None] = lambda _: None,
     *,
     threads: int = 1,
+    device: torch.device | None = None,
 ) -> LevelCache:
     """Let a trunk see all windows, unless the folder has its answers already.
 
@@ -104,6 +107,7 @@ def build_levels(
         source: The windows, all with equally many views.
         advance: Told about each window.
         threads: Of ONNX Runtime.
+        device: A GPU that looks instead of it; None, or a CPU, is ONNX Runtime.
 
     Returns:
         The levels.
@@ -124,10 +128,13 @@ def build_levels(
     first = source[0]
     arrays = _open_arrays(folder, backbone, first, len(source), new=not manifest["done"])
     if manifest["done"] < len(source):
-        look = _trunk(backbone, first.size_px, threads)
+        on_gpu = device is not None and device.type == "cuda"
+        look = (
+            _trunk_on(backbone, device) if device is not None and on_gpu else _trunk(backbone, first.size_px, threads)
+        )
         for index in range(int(manifest["done"]), len(source)):
             window = first if index == 0 else source[index]
-            _keep(arrays, index, window, look)
+            _keep(arrays, index, window, look, window.frames * window.views if on_gpu else _CROPS_AT_ONCE)
             advance(f"window {index + 1}")
             if (index + 1) % 50 == 0 or index + 1 == len(source):
                 for array in arrays.values():
@@ -142,13 +149,14 @@ def _keep(
     index: int,
     window: Window,
     look: Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]],
+    at_once: int,
 ) -> None:
     expected = arrays["view_mask"].shape[1:]
     if window.view_mask.shape != expected:
         raise ValueError(f"window {index} has (frames, views) {window.view_mask.shape}, the first has {expected}")
     crops = window.crops.reshape(-1, *window.crops.shape[2:])
-    for start in range(0, len(crops), _CROPS_AT_ONCE):
-        for name, level in zip(_LEVELS, look(crops[start : start + _CROPS_AT_ONCE]), strict=True):
+    for start in range(0, len(crops), at_once):
+        for name, level in zip(_LEVELS, look(crops[start : start + at_once]), strict=True):
             flat = arrays[name][index].reshape(len(crops), *level.shape[1:])
             flat[start : start + len(level)] = level
     for name in _REST:
@@ -212,6 +220,18 @@ def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[
     def look(crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         levels: list[NDArray[np.float32]] = session.run(list(_LEVELS), {"crops": crops.astype(np.float32)})
         return levels
+
+    return look
+
+
+def _trunk_on(backbone: Backbone, device: torch.device) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """The trunk itself on a device, as `_trunk`; a copy of it, the given one is left where it is."""
+    levels = copy.deepcopy(_Levels(backbone)).eval().to(device)
+    levels = levels.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def look(crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        with torch.inference_mode():
+            return [level.cpu().numpy() for level in levels(sent(torch.from_numpy(crops), device).float())]
 
     return look
 

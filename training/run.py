@@ -29,7 +29,7 @@ from training.calibrate import calibrate
 from training.datasets.base import WindowSource
 from training.distributed import processes, rank
 from training.evaluate import evaluate
-from training.feeds import Feed, WindowFeed
+from training.feeds import Feed, WindowFeed, near
 from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
@@ -107,7 +107,7 @@ def train(
         # Convolutions of a CPU are faster with channels last; nothing else changes.
         network = _network(config, hand_model).to(device)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        feed = _feed(folder / _LEVELS, config, network, data, on_level)
+        feed = near(_feed(folder / _LEVELS, config, network, data, on_level), device)
         method = UstHandMethod(network, config.losses)
         seen = _samples(validation, config.validation_windows)
         writer = SummaryWriter(str(folder / "tensorboard")) if rank() == 0 else None

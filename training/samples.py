@@ -18,6 +18,7 @@ from torch import Tensor
 
 from engine.network.backbones.base import Features
 from engine.tracker.aim import NO_CAMERA
+from training.devices import sent
 from training.truth import Truth
 
 JOINTS: Final = 21
@@ -138,11 +139,13 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device."""
-        moved = _batch({field.name: getattr(self, field.name).to(device) for field in fields(Window)})
+        moved = _batch({field.name: sent(getattr(self, field.name), device) for field in fields(Window)})
         if self.levels is None:
             return moved
         first, second, third, fourth = self.levels
-        return replace(moved, levels=(first.to(device), second.to(device), third.to(device), fourth.to(device)))
+        return replace(
+            moved, levels=(sent(first, device), sent(second, device), sent(third, device), sent(fourth, device))
+        )
 
 
 def collate(windows: Sequence[Window]) -> Batch:

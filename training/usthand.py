@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.network.network import SequenceOutputs, UstHandNetwork
+from training.devices import sent
 from training.distributed import drawn
 from training.losses import LossWeights, losses
 from training.methods import Answer
@@ -19,7 +20,7 @@ def run_network(network: UstHandNetwork, batch: Batch, generator: torch.Generato
     hands, frames, views = batch.view_mask.shape
     noise = drawn(generator, (hands, frames, views, network.config.hypotheses, 21, 2), normal=True)
     outputs: SequenceOutputs = network.forward_sequence(
-        batch.crops, batch.projections, batch.view_mask, noise.to(batch.view_mask.device), batch.levels
+        batch.crops, batch.projections, batch.view_mask, sent(noise, batch.view_mask.device), batch.levels
     )
     return outputs
 

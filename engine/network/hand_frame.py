@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.network.constants import constant
+
 # Coordinates in the hand's frame are counted in this length, about a palm's.
 UNIT_M = 0.1
 _EPSILON = 1e-9
@@ -57,7 +59,7 @@ def palm_rotation(joints: Tensor) -> Tensor:
 
 def skew(columns: Tensor) -> Tensor:
     """Take columns a `(..., 3, 1)` to the matrices `(..., 3, 3)` of their cross product: S(a) b = a x b."""
-    generators = torch.tensor(_SKEW, device=columns.device, dtype=columns.dtype)
+    generators = constant(_SKEW, columns.device, columns.dtype)
     return (generators @ columns).reshape(*columns.shape[:-2], 3, 3)
 
 

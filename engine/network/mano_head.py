@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.hand_model.model import SHAPE_SIZE, HandModel
 from engine.network.config import JOINTS, NetworkConfig
+from engine.network.constants import constant
 from engine.network.hand_frame import hand_frame, palm_rotation, skew
 from engine.network.hand_layer import HandLayer, PosedHands, RestHand
 
@@ -90,7 +91,7 @@ class ManoHead(nn.Module):
         root = frame.R_local_hand @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
         rotations, fingers = self._follow(root, joints, rest_joints, corrections[:, 1:])
         unmoved = self.layer.pose_globally(rest, rotations, root, fingers, torch.zeros_like(joints[:, 0]))
-        palm = torch.tensor(_PALM, device=joints.device)
+        palm = constant(_PALM, joints.device, torch.int64)
         translation = (joints.index_select(1, palm) - unmoved.joints.index_select(1, palm)).mean(dim=1)
         posed = PosedHands(
             unmoved.joints + translation[:, None], unmoved.rotations, unmoved.mano_joints + translation[:, None]
@@ -121,7 +122,7 @@ class ManoHead(nn.Module):
 
 def _bone_directions(joints: Tensor) -> Tensor:
     """Unit vectors along the fingers' bones of joints `(N, 21, 3)` as columns `(N, 5, 3, 3)`: finger, xyz, level."""
-    chains = joints.index_select(1, torch.tensor(_CHAINS, device=joints.device)).reshape(-1, 5, 4, 3)
+    chains = joints.index_select(1, constant(_CHAINS, joints.device, torch.int64)).reshape(-1, 5, 4, 3)
     bones = (chains[:, :, 1:] - chains[:, :, :-1]).transpose(-1, -2)
     return bones * (bones.square().sum(dim=-2, keepdim=True) + _EPSILON).rsqrt()
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.network.constants import constant
+
 # An observation of a view that is there weighs at least so much: float32 stays exact to hundredths of a millimetre.
 MIN_CONFIDENCE = 0.02
 # Share of the normal matrix's trace that is added to its diagonal: one view alone then gives a point of its ray.
@@ -71,7 +73,7 @@ def _inverse_3x3(matrix: Tensor) -> Tensor:
     """Inverse of symmetric matrices `(..., 3, 3)` by their cofactors."""
     elements = matrix.flatten(-2)
     # Cofactor (i, j) is a b - c d, the elements in the other rows and columns, cyclically.
-    a, b, c, d = (elements.index_select(-1, torch.tensor(picked, device=matrix.device)) for picked in _COFACTORS)
+    a, b, c, d = (elements.index_select(-1, constant(picked, matrix.device, torch.int64)) for picked in _COFACTORS)
     cofactors = a * b - c * d
     determinant = (elements[..., :3] * cofactors[..., :3]).sum(dim=-1, keepdim=True)
     return (cofactors / determinant.clamp_min(_MIN_DETERMINANT)).reshape(matrix.shape)

@@ -12,10 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from server.commands.options import HandModelOption
+from server.commands.devices import chosen_device
+from server.commands.options import DeviceOption, HandModelOption
 from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
+    import torch
+
     from engine.hand_model.model import HandModel
     from training.datasets import ShardedWindows
     from training.datasets.base import WindowSource
@@ -65,6 +68,7 @@ def evaluate(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="For tables: run nothing, print what is there.")] = False,
     network: Annotated[str, typer.Option("--network", help="For tables: lite or resnet34.")] = "lite",
+    device: DeviceOption = "auto",
     threads: Annotated[int, typer.Option("--threads", min=0, help="Of a CPU; 0 is torch's own choice.")] = 1,
     hand_model: HandModelOption = None,
 ) -> None:
@@ -92,9 +96,10 @@ def evaluate(
         torch.set_num_threads(threads)
     if (weights is None) == (table is None):
         raise ValueError("evaluate needs one of --weights and --table")
+    where = chosen_device(device)
     exam = _exam(_source(data, windows), joints)
     if weights is not None:
-        text, plain = _of_weights(weights, exam, views or [], HandModel.load(hand_model))
+        text, plain = _of_weights(weights, exam, views or [], HandModel.load(hand_model), where)
     else:
         wanted = table_of(str(table))
         if not train:
@@ -109,7 +114,8 @@ def evaluate(
 
         with _bar() as (on_level, on_run, on_step):
             comparisons = [
-                Comparison(runs, Data(lessons(path), exam, held), config, model, budget, on_level) for path in train
+                Comparison(runs, Data(lessons(path), exam, held), config, model, budget, on_level, where)
+                for path in train
             ]
             if not show:
                 chosen = range(first_seed, first_seed + seeds)
@@ -143,7 +149,7 @@ def _source(folder: Path, most: int) -> ShardedWindows:
 
 
 def _of_weights(
-    path: Path, exam: WindowSource, views: list[int], hand_model: HandModel
+    path: Path, exam: WindowSource, views: list[int], hand_model: HandModel, device: torch.device
 ) -> tuple[str, list[dict[str, Any]]]:
     """Figures of weights, for each number of views."""
     from engine.network.weights import load_weights
@@ -152,7 +158,7 @@ def _of_weights(
     from training.tables import as_list
     from training.usthand import UstHandMethod
 
-    method = UstHandMethod(load_weights(path).build(hand_model))
+    method = UstHandMethod(load_weights(path).build(hand_model).to(device))
     samples = []
     for index in range(len(exam)):
         truth = exam.truth(index)

@@ -21,6 +21,9 @@ ModelsOption = Annotated[
 BackendOption = Annotated[
     str, typer.Option("--backend", help="What executes the model: auto, onnxruntime, tensorrt or torch.")
 ]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where torch computes: cpu, cuda, ...; auto takes a GPU if there is one.")
+]
 HandModelOption = Annotated[
     Path | None,
     typer.Option("--hand-model", help="A converted hand model (.npz); the embedded open hand by default."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from server.commands.options import HandModelOption
+from server.commands.devices import chosen_device
+from server.commands.options import DeviceOption, HandModelOption
 from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
-    import torch
-
     from training.datasets.base import WindowSource
     from training.fit import EpochReport, StepReport
 
@@ -53,7 +51,7 @@ def train(
         int, typer.Option("--fewest-views", min=0, max=8, help="Each step sees so many views or more; 0: always all.")
     ] = 2,
     precision: Annotated[str, typer.Option("--precision", help="float32 or bfloat16 (trunk and decoder).")] = "float32",
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...; auto takes a GPU if there is one.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[int, typer.Option("--threads", min=0, help="Of a CPU; 0 is torch's own choice.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, views and noise.")] = 0,
     hand_model: HandModelOption = None,
@@ -123,7 +121,7 @@ def train(
             windows,
             seen,
             HandModel.load(hand_model),
-            device=_device(device),
+            device=chosen_device(device),
             on_epoch=say,
             on_step=on_step,
             on_level=on_level,
@@ -145,21 +143,3 @@ def _bars(windows: int, steps: int) -> Iterator[tuple[Callable[[str], None], Cal
             progress.update(made, completed=report.step + 1, description=f"loss {report.total:.3f}")
 
         yield lambda _: progress.advance(seen), on_step
-
-
-def _device(name: str) -> torch.device:
-    """The device of that name, each process of a host its own GPU.
-
-    Raises:
-        ValueError: If it is none that is there.
-    """
-    import torch
-
-    if name == "auto":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}); use cpu, or auto") from error
-    return device

@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from engine.hand_model.model import PARENTS_21, SHAPE_SIZE, HandModel
 from engine.network.backbones import build_backbone
 from engine.network.config import NetworkConfig
+from engine.network.constants import constant
 from engine.network.hand_layer import HandLayer
 from engine.network.trunk_joints import read_landmarks
 from training.baselines.placement import best_translation, camera_rotations
@@ -23,6 +24,7 @@ from training.methods import Answer
 from training.samples import Batch
 
 _DEPTH_SHARE: Final = 0.4
+_PARENTS: Final = PARENTS_21[1:]
 
 
 class Monocular:
@@ -80,5 +82,5 @@ class Monocular:
 
 def _bone_lengths(joints: Tensor) -> Tensor:
     """Lengths `(N, 20)` of the bones of joints `(N, 21, 3)`."""
-    parents = torch.tensor(PARENTS_21[1:], device=joints.device)
+    parents = constant(_PARENTS, joints.device, torch.int64)
     return (joints[:, 1:] - joints.index_select(1, parents)).norm(dim=-1)

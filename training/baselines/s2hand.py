@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from engine.hand_model.model import PARENTS_21, HandModel
 from engine.network.config import JOINTS, NetworkConfig
+from engine.network.constants import constant
 from engine.network.hand_layer import HandLayer
 from engine.network.triangulation import observation_weights, project
 from training.baselines.learned import LearnedBaseline, Views, summed
@@ -28,6 +29,7 @@ from training.losses import weighted_mean
 from training.methods import Answer
 from training.samples import Batch
 
+_PARENTS: Final = PARENTS_21[1:]
 _BONES: Final = 0.1
 _CONSISTENCY: Final = 1.0
 _PLAUSIBLE: Final = 0.01
@@ -94,7 +96,7 @@ class S2Hand(LearnedBaseline):
 def _bone_error(joints: Tensor, views: Views, labels: Tensor, counts: Tensor) -> Tensor:
     """Mean squared difference of the directions of projected and labelled bones."""
     places, _ = project(views.projections.flatten(0, 1)[:, None], joints.flatten(0, 1))
-    parents = torch.tensor(PARENTS_21[1:], device=labels.device)
+    parents = constant(_PARENTS, labels.device, torch.int64)
 
     def directions(points: Tensor) -> Tensor:
         return functional.normalize(points[..., 1:JOINTS, :] - points.index_select(-2, parents), dim=-1)
