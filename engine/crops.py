@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Camera
+from engine.kernels.places import NODE_SPACING_PX, nodes_along
 
-_NODE_SPACING_PX = 16
+# No pixel: far outside of every picture, and a number that can be reckoned with.
+_NOWHERE_PX = -1e4
 # The palm and the lower finger joints: a box around them hardly changes with the fingers' flexion.
 _BOX_JOINTS = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
 _KNUCKLES = np.array([5, 9, 13])
@@ -142,11 +144,29 @@ def _box_crop(
     return CropCamera(size_px / max(side, 1e-6), size_px, _look_along(forward, up))
 
 
+def crop_nodes(camera: Camera, crop: CropCamera) -> NDArray[np.float32]:
+    """Say where a crop's pixels lie in its camera's picture, on a grid of nodes 16 pixels apart.
+
+    The lens model is evaluated at the nodes and interpolated between: over a hand's crop it is smooth to well below a
+    tenth of a pixel.
+
+    Args:
+        camera: The camera.
+        crop: The crop.
+
+    Returns:
+        x and y of each node `(G, G, 2)` in the picture, distorted pixels, integers being pixel centres; far outside
+        where the lens model has no pixel. G is `engine.kernels.places.nodes_along(crop.size_px)`.
+    """
+    nodes = np.arange(nodes_along(crop.size_px), dtype=np.float64) * NODE_SPACING_PX
+    grid = np.stack(np.meshgrid(nodes, nodes), axis=-1)
+    return np.nan_to_num(camera.project_camera(crop.to_camera(grid)).astype(np.float32), nan=_NOWHERE_PX)
+
+
 def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) -> NDArray[np.uint8]:
     """Resample a picture as the crop camera would see it.
 
-    The lens model is evaluated on a grid of nodes 16 pixels apart and interpolated between: over a hand's crop it is
-    smooth to well below a tenth of a pixel.
+    Where its pixels lie is interpolated between the nodes of `crop_nodes`.
 
     Args:
         image_bgr: The camera's picture `(H, W, 3)`.
@@ -156,13 +176,9 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
     Returns:
         Pixels `(size_px, size_px, 3)` uint8 BGR, black outside the picture.
     """
-    nodes = np.arange(0, crop.size_px + _NODE_SPACING_PX, _NODE_SPACING_PX, dtype=np.float64)
-    grid = np.stack(np.meshgrid(nodes, nodes), axis=-1)
-    source = camera.project_camera(crop.to_camera(grid)).astype(np.float32)
-    source = np.nan_to_num(source, nan=-1e4)
-    to_nodes = np.array([[1 / _NODE_SPACING_PX, 0, 0], [0, 1 / _NODE_SPACING_PX, 0]])
+    to_nodes = np.array([[1 / NODE_SPACING_PX, 0, 0], [0, 1 / NODE_SPACING_PX, 0]])
     size = (crop.size_px, crop.size_px)
-    dense = cv2.warpAffine(source, to_nodes, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    columns, rows = cv2.split(dense)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    columns, rows = cv2.split(cv2.warpAffine(crop_nodes(camera, crop), to_nodes, size, flags=flags))
     sampled = cv2.remap(image_bgr, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(sampled, dtype=np.uint8)

@@ -1,11 +1,9 @@
-"""Compile the kernels ahead, for every GPU that they run on: who installs the project needs no compiler.
+"""Compile the kernels ahead: `python -m engine.kernels.build`, with nvcc of CUDA 13 on the path.
 
-Run where a kernel was changed, with CUDA 13's nvcc on the path:
-
-    python -m engine.kernels.build
-
-Each source becomes one file of machine code for the `ARCHITECTURES` and of PTX for later ones; `kernels.json` has the
-digests of what they were made of, and a test compares them. knn.ptx is what a TensorRT plugin embeds.
+What is compiled is kept in `data/` and goes into the wheel, so that nobody needs a compiler: one binary with code for
+each generation of GPUs and PTX for what comes after them, and the PTX of the nearest-points kernels alone, which
+TensorRT takes into a plan. `kernels.json` says what it was made of; a test holds it to the sources. The same sources
+and the same nvcc make the same bytes.
 """
 
 from __future__ import annotations
@@ -16,73 +14,111 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from engine.errors import EngineError
 
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
-MANIFEST: Final = DATA / "kernels.json"
-SOURCES: Final = {"knn": ("knn.cu", "knn_core.h"), "crops": ("crops.cu", "crops_core.h")}
-"""What each file of kernels is made of; the first is compiled."""
+SOURCES: Final = ("crops.cu", "crops_core.h", "kernels.cu", "knn.cu", "knn_core.h")
+CARD: Final = "kernels.json"
+BINARY: Final = "kernels.fatbin"
 
-ARCHITECTURES: Final = (75, 80, 86, 89, 90, 100, 120)
-"""Compute capabilities, times ten, that machine code is made for: Turing to Blackwell."""
+TARGETS: Final = (75, 80, 86, 89, 90, 100, 120)
+"""Compute capabilities, ten times over, that have machine code; others of the same first figure run what is below."""
 
-# The oldest PTX serves a plugin on any of them, the newest what comes after them.
-_PTX: Final = (ARCHITECTURES[0], ARCHITECTURES[-1])
-_PLUGIN: Final = "knn"
+PTX_TARGETS: Final = (75, 120)
+"""Of these there is PTX too, which the driver compiles: of the oldest for anything, of the newest for what is newer."""
+
+PLUGIN_PTX: Final = {75: "knn.sm75.ptx", 80: "knn.sm80.ptx"}
+"""PTX of the nearest-points kernels, by the lowest compute capability that runs it."""
+
+_FLAGS: Final = ("-O3", "--std=c++17", "-Werror", "all-warnings")
 
 
-def main() -> None:
-    """Compile all kernels into the package's data."""
-    nvcc = shutil.which("nvcc")
-    if nvcc is None:
-        raise EngineError("nvcc is not on the path; install CUDA 13's toolkit, or keep the kernels that are there")
-    DATA.mkdir(exist_ok=True)
-    for name in SOURCES:
-        compile_fatbin(nvcc, name, DATA / f"{name}.fatbin")
-    _run(nvcc, "-ptx", f"-arch=compute_{_PTX[0]}", SOURCES[_PLUGIN][0], "-o", str(DATA / f"{_PLUGIN}.ptx"))
-    version = re.findall(r"release [\d.]+, V([\d.]+)", _run(nvcc, "--version"))
-    manifest = {
-        "nvcc": version[0] if version else "unknown",
-        "architectures": [f"sm_{number}" for number in ARCHITECTURES],
-        "ptx": [f"compute_{number}" for number in _PTX],
-        "sources": source_digests(),
-        "files": {path.name: digest(path) for path in sorted(DATA.iterdir()) if path != MANIFEST},
+def build(nvcc: str, data: Path = DATA) -> dict[str, Any]:
+    """Compile everything into a folder.
+
+    Args:
+        nvcc: The compiler.
+        data: Where to.
+
+    Returns:
+        What `kernels.json` says.
+
+    Raises:
+        EngineError: If nvcc fails, with what it says.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    codes = [f"-gencode=arch=compute_{target},code=sm_{target}" for target in TARGETS]
+    codes += [f"-gencode=arch=compute_{target},code=compute_{target}" for target in PTX_TARGETS]
+    compile_with(nvcc, ["-fatbin", *codes, "-Xfatbin", "-compress-all", "-o", str(data / BINARY), "kernels.cu"])
+    for target, name in PLUGIN_PTX.items():
+        compile_with(nvcc, ["-ptx", f"-arch=compute_{target}", "-o", str(data / name), "knn.cu"])
+    card = {
+        "nvcc": nvcc_version(nvcc),
+        "targets": [f"sm_{target}" for target in TARGETS],
+        "ptx": [f"compute_{target}" for target in PTX_TARGETS],
+        "sources": {name: digest(FOLDER / name) for name in SOURCES},
+        "files": {name: digest(data / name) for name in (BINARY, *PLUGIN_PTX.values())},
     }
-    MANIFEST.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (data / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return card
 
 
-def compile_fatbin(nvcc: str, name: str, out: Path) -> str:
-    """Compile one of `SOURCES` for all architectures; what the compiler says of registers and spills."""
-    targets = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in ARCHITECTURES]
-    targets += [f"-gencode=arch=compute_{number},code=compute_{number}" for number in _PTX]
-    return _run(nvcc, "-fatbin", "-Xptxas=-v", "-compress-mode=size", *targets, SOURCES[name][0], "-o", str(out))
+def compile_with(nvcc: str, arguments: Sequence[str]) -> str:
+    """Run nvcc in the sources' folder, warnings being errors; what it says.
 
-
-def source_digests() -> dict[str, str]:
-    """SHA-256 of every source, by name."""
-    return {name: digest(FOLDER / name) for names in SOURCES.values() for name in names}
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _run(nvcc: str, *arguments: str) -> str:
-    # In the sources' folder, so that no path of this machine gets into the files.
-    command = [nvcc, "-O3", "-std=c++17", "-Werror=all-warnings", *arguments]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)  # noqa: S603 - our own arguments
+    Raises:
+        EngineError: If it fails.
+    """
+    # In the folder, by bare names: no path of this machine is compiled in.
+    done = subprocess.run(  # noqa: S603
+        [nvcc, *_FLAGS, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise EngineError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+        raise EngineError(f"{nvcc} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
 
 
-if __name__ == "__main__":
+def nvcc_version(nvcc: str) -> str:
+    """Which nvcc it is, like 13.0.88."""
+    said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    found = re.search(r"\bV([\d.]+)", said)
+    if found is None:
+        raise EngineError(f"{nvcc} --version does not say which it is; give nvcc of CUDA 13")
+    return found[1]
+
+
+def find_nvcc() -> str:
+    """The nvcc on the path, or where CUDA's own installer puts it.
+
+    Raises:
+        EngineError: If there is none.
+    """
+    found = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    if found is None:
+        raise EngineError(
+            "nvcc is not on the path; install CUDA 13's compiler, or leave the compiled kernels as they are"
+        )
+    return found
+
+
+def digest(path: Path) -> str:
+    """Sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Compile, and say what into."""
     try:
-        main()
+        card = build(find_nvcc())
     except EngineError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(str(error))
+    sys.stdout.write(f"{DATA}: {', '.join(card['files'])} for {', '.join(card['targets'])} by nvcc {card['nvcc']}\n")
+
+
+if __name__ == "__main__":
+    main()

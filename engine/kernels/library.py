@@ -1,106 +1,103 @@
-"""Loads the compiled kernels into a CUDA context and launches them, by raw addresses on a raw stream.
+"""The compiled kernels, loaded into a CUDA context and launched on a stream, by raw pointers.
 
-Nothing here allocates or waits, so that launches can be captured in a CUDA graph, and nothing knows whose the context,
-the stream and the memory are: PyTorch's, or PyCUDA's beside TensorRT.
+Nothing is allocated and nothing is waited for, so that launches can be captured in a CUDA graph. Who owns context,
+stream and memory does not matter: PyTorch, pycuda and CUDA's own driver interface all hand out the same handles.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Final
 
 from engine.errors import EngineError
-from engine.kernels.build import DATA
+from engine.kernels.build import BINARY, CARD, DATA, PLUGIN_PTX
 
 MOST_NEIGHBORS: Final = 32
-"""k of kNN at most: one for each lane of a warp."""
+KNN_POINTS: Final = (32, 384, 672, 1344)
+"""So many points hold the variants of the nearest-points kernel."""
 
-MOST_POINTS: Final = 42 * 32
-"""Points that kNN chooses among at most: a hand's 21 joints from 64 hypotheses."""
+MOST_POINTS: Final = KNN_POINTS[-1]
+CROP_MULTIPLE_PX: Final = 32
+"""The side of a crop that the crops' kernel makes is a multiple of this."""
 
-OLDEST_CAPABILITY: Final = (7, 5)
-"""Compute capability that the kernels need."""
-
-_INSTALL: Final = "pip install usthand[gpu]"
-# Points a lane: what the kernels of knn.cu are called by.
-_SLOTS: Final = (1, 11, 21, 42)
 _WARP: Final = 32
-_CROP_COLUMNS, _CROP_ROWS = 32, 8
-_CROP_THREADS: Final = 8
+_LEAST_CAPABILITY: Final = (7, 5)
+_CROPS: Final = "usthand_sample_crops"
+_PIXELS_A_THREAD: Final = 4
+_BLOCK_SIDE: Final = 8
 
 
-def bindings_reason() -> str | None:
-    """Why the CUDA driver's Python bindings cannot be used here; None if they can."""
-    try:
-        from cuda.bindings import driver  # noqa: F401
-    except ImportError as error:
-        return f"the package cuda-bindings is missing ({error}); {_INSTALL}"
-    return None
+def knn_kernel(points_count: int, wide: bool) -> str:
+    """Name of the nearest-points kernel for so many points, with indices of 64 bits if `wide`, else of 32.
 
-
-def gpu_reason() -> str | None:
-    """Why the kernels cannot run on this machine's first GPU; None if they can."""
-    reason = bindings_reason()
-    if reason is not None:
-        return reason
-    from cuda.bindings import driver
-
-    try:
-        checked(driver.cuInit(0), "cuInit")
-        count = checked(driver.cuDeviceGetCount(), "cuDeviceGetCount")
-        if not count:
-            return "there is no NVIDIA GPU that this process may use; see nvidia-smi and CUDA_VISIBLE_DEVICES"
-        _check_capability(driver, checked(driver.cuDeviceGet(0), "cuDeviceGet"))
-    except (EngineError, RuntimeError) as error:
-        # Without a driver its bindings raise what is derived of RuntimeError, at the first call.
-        return f"no NVIDIA GPU can be used: {error}"
-    return None
-
-
-def checked(answer: tuple[Any, ...], call: str) -> Any:
-    """What a call of the CUDA driver gave, without its code.
-
-    Args:
-        answer: The code, then what was asked for.
-        call: What was called, for the error.
+    Its grid is one block of 32 threads for each query of each batch; its arguments are the pointers to the queries, to
+    the points and to the indices, and three 32-bit integers: queries of a batch, points of a batch, neighbours.
 
     Raises:
-        EngineError: If the code is not success.
+        EngineError: If no kernel holds so many points.
     """
-    code, *values = answer
-    if code != 0:
-        raise EngineError(f"{call} failed: {getattr(code, 'name', code)}; see what else uses the GPU (nvidia-smi)")
-    return values[0] if len(values) == 1 else tuple(values)
+    for held in KNN_POINTS:
+        if points_count <= held:
+            return f"usthand_knn_{held}_i{64 if wide else 32}"
+    raise EngineError(f"nearest points of {points_count}: the kernel holds {MOST_POINTS} at most; use fewer hypotheses")
+
+
+def knn_ptx(capability: tuple[int, int]) -> bytes:
+    """PTX of the nearest-points kernels for GPUs of a compute capability, like (9, 0).
+
+    Raises:
+        EngineError: If the capability is below 7.5.
+    """
+    check_capability(capability, f"a GPU of compute capability {capability[0]}.{capability[1]}")
+    newest = max(target for target in PLUGIN_PTX if target <= 10 * capability[0] + capability[1])
+    return (DATA / PLUGIN_PTX[newest]).read_bytes()
+
+
+def check_capability(capability: tuple[int, int], device: str) -> None:
+    """Refuse a GPU that the kernels do not run on.
+
+    Raises:
+        EngineError: If its compute capability is below 7.5.
+    """
+    if capability < _LEAST_CAPABILITY:
+        raise EngineError(
+            f"{device} has compute capability {capability[0]}.{capability[1]}; the kernels need 7.5 (Turing, 2018) or "
+            "newer. Use --backend onnxruntime"
+        )
 
 
 class KernelLibrary:
-    """The kernels, loaded into the CUDA context that is current when this is made and when they are launched.
+    """The kernels in the CUDA context that is current when this is made.
+
+    Args:
+        driver: `cuda.bindings.driver`, or something that answers as it does; None imports it.
 
     Raises:
-        EngineError: If cuda-bindings is missing, no context is current, or the GPU is too old.
+        EngineError: If cuda-bindings or the driver is missing, no context is current, the GPU is too old, or the
+            kernels do not load.
     """
 
-    def __init__(self) -> None:
-        reason = bindings_reason()
-        if reason is not None:
-            raise EngineError(reason)
-        from cuda.bindings import driver
-
-        self._driver: Any = driver
-        _check_capability(driver, checked(driver.cuCtxGetDevice(), "cuCtxGetDevice"))
-        # Kept: a module's code goes when nobody holds it.
-        self._modules = {
-            name: checked(
-                driver.cuModuleLoadData((DATA / f"{name}.fatbin").read_bytes()), f"cuModuleLoadData of {name}"
-            )
-            for name in ("knn", "crops")
+    def __init__(self, driver: Any = None) -> None:
+        self._driver = _import_driver() if driver is None else driver
+        self._module: Any = None
+        try:
+            device = self._call("cuCtxGetDevice")
+        except RuntimeError as error:
+            raise _no_driver(error) from error
+        self._context = self._call("cuCtxGetCurrent")
+        check_capability(_capability(self._driver, device), "the GPU")
+        try:
+            image = (DATA / BINARY).read_bytes()
+        except OSError as error:
+            raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
+        self._module = self._call("cuModuleLoadData", image)
+        names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
+        self._functions = {
+            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS)
         }
-        self._knn = {
-            (slots, wide): self._function("knn", f"usthand_knn_{slots}_i{64 if wide else 32}")
-            for slots in _SLOTS
-            for wide in (False, True)
-        }
-        self._crops = self._function("crops", "usthand_sample_crops")
 
     def knn(
         self,
@@ -115,85 +112,193 @@ class KernelLibrary:
         k: int,
         wide: bool,
     ) -> None:
-        """Find each query's nearest points, nearest first, the lower index first among equals.
+        """Find each query's nearest points: by squared distance, the lower index first among equals, NaN last.
 
         Args:
-            stream: Handle of the stream.
-            queries: Address of `(B, Q, 3)` float32.
-            points: Address of `(B, P, 3)` float32.
-            indices: Address of `(B, Q, k)`, written.
-            batch: B.
-            queries_count: Q.
-            points_count: P, at most `MOST_POINTS`.
-            k: At most `MOST_NEIGHBORS` and P.
-            wide: Indices are int64, else int32.
+            stream: Handle of a CUDA stream; 0 is the default one.
+            queries: Device pointer to `(batch, queries_count, 3)` float32.
+            points: Device pointer to `(batch, points_count, 3)` float32.
+            indices: Device pointer to `(batch, queries_count, k)`, int64 if `wide`, else int32: written.
+            batch: Sets of queries, each with points of its own.
+            queries_count: Queries of a set.
+            points_count: Points of a set.
+            k: Neighbours, 1..32 and no more than there are points.
+            wide: Whether the indices are int64.
 
         Raises:
-            EngineError: If a size is beyond what the kernels hold, or the launch fails.
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
         """
         if not 1 <= k <= min(MOST_NEIGHBORS, points_count):
             raise EngineError(
-                f"kNN of k = {k} among {points_count} points; k lies in 1..{MOST_NEIGHBORS} and is no more"
+                f"{k} nearest of {points_count} points: the kernel finds 1..{MOST_NEIGHBORS}, and at most all of them"
             )
-        if points_count > MOST_POINTS:
-            raise EngineError(f"kNN among {points_count} points; the kernel holds {MOST_POINTS} at most")
-        if not batch * queries_count:
-            return
-        slots = next(number for number in _SLOTS if number * _WARP >= points_count)
-        values = (queries, points, indices, queries_count, points_count, k)
-        types = (ctypes.c_void_p,) * 3 + (ctypes.c_int,) * 3
-        self._launch(self._knn[slots, wide], (batch * queries_count, 1, 1), (_WARP, 1), stream, values, types)
+        self._launch(
+            knn_kernel(points_count, wide),
+            (batch * queries_count, 1, 1),
+            (_WARP, 1, 1),
+            stream,
+            (queries, points, indices),
+            (queries_count, points_count, k),
+        )
 
     def sample_crops(
         self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int
     ) -> None:
-        """Sample crops out of rectangles of pictures.
+        """Sample crops from rectangles of pictures, as `engine.crops.sample_crop` does, flipped if asked for, to RGB.
 
         Args:
-            stream: Handle of the stream.
-            pixels: Address of the bytes that the places' offsets count from.
-            places: Address of `(count,)` of `engine.kernels.places.PLACE`.
-            nodes: Address of the nodes `(count, G, G, 2)` float32, picture coordinates.
-            crops: Address of the crops `(count, size_px, size_px, 3)` uint8 RGB, a multiple of 4, written.
-            count: Crops.
-            size_px: Side of a crop, a multiple of 32.
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pixels: Device pointer to the pixels, BGR bytes.
+            places: Device pointer to `(count,)` of `PLACE`.
+            nodes: Device pointer to `(count, G, G, 2)` float32, finite: where the crops' nodes lie in the pictures.
+            crops: Device pointer to `(count, size_px, size_px, 3)` uint8 RGB: written.
+            count: So many crops.
+            size_px: Their side, a multiple of 32.
 
         Raises:
-            EngineError: If the launch fails.
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
         """
-        if not count:
-            return
-        grid = (size_px // _CROP_COLUMNS, size_px // _CROP_ROWS, count)
-        values = (pixels, places, nodes, crops, size_px)
-        types = (ctypes.c_void_p,) * 4 + (ctypes.c_int,)
-        self._launch(self._crops, grid, (_CROP_THREADS, _CROP_ROWS), stream, values, types)
+        if size_px < CROP_MULTIPLE_PX or size_px % CROP_MULTIPLE_PX:
+            raise EngineError(f"crops of {size_px} px: the kernel makes multiples of {CROP_MULTIPLE_PX} px")
+        self._launch(
+            _CROPS,
+            (size_px // (_PIXELS_A_THREAD * _BLOCK_SIDE), size_px // _BLOCK_SIDE, count),
+            (_BLOCK_SIDE, _BLOCK_SIDE, 1),
+            stream,
+            (pixels, places, nodes, crops),
+            (size_px,),
+        )
 
-    def _function(self, module: str, name: str) -> Any:
-        return checked(self._driver.cuModuleGetFunction(self._modules[module], name.encode()), f"loading {name}")
+    def close(self) -> None:
+        """Unload the kernels; their context must be current."""
+        if self._module is not None:
+            module, self._module = self._module, None
+            self._call("cuModuleUnload", module)
 
     def _launch(
         self,
-        function: Any,
+        name: str,
         grid: tuple[int, int, int],
-        block: tuple[int, int],
+        block: tuple[int, int, int],
         stream: int,
-        values: tuple[int, ...],
-        types: tuple[Any, ...],
+        pointers: tuple[int, ...],
+        numbers: tuple[int, ...],
     ) -> None:
-        answer = self._driver.cuLaunchKernel(function, *grid, *block, 1, 0, stream, (values, types), 0)
-        checked(answer, "launching a kernel")
+        if self._module is None:
+            raise EngineError(f"{name} is unloaded; make another KernelLibrary")
+        if 0 in grid:
+            return
+        values = [*map(ctypes.c_void_p, pointers), *map(ctypes.c_int32, numbers)]
+        # Read before the call returns, also when it is captured in a graph.
+        addresses = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        # A thread that has not used CUDA yet has no context, whoever made the memory.
+        elsewhere = int(self._call("cuCtxGetCurrent")) != int(self._context)
+        if elsewhere:
+            self._call("cuCtxPushCurrent", self._context)
+        try:
+            self._call(
+                "cuLaunchKernel",
+                self._functions[name],
+                *grid,
+                *block,
+                0,
+                stream,
+                ctypes.addressof(addresses),
+                0,
+                of=name,
+            )
+        finally:
+            if elsewhere:
+                self._call("cuCtxPopCurrent")
+
+    def _call(self, name: str, *arguments: Any, of: str = "") -> Any:
+        return checked(getattr(self._driver, name)(*arguments), f"{name} of {of}" if of else name)
 
 
-def _check_capability(driver: Any, device: Any) -> None:
-    """Refuse a GPU that the kernels were not compiled for."""
-    attribute = driver.CUdevice_attribute
-    wanted = (
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-    )
-    found = tuple(checked(driver.cuDeviceGetAttribute(which, device), "cuDeviceGetAttribute") for which in wanted)
-    if found < OLDEST_CAPABILITY:
-        raise EngineError(
-            f"the GPU has compute capability {found[0]}.{found[1]}, and the kernels need "
-            f"{OLDEST_CAPABILITY[0]}.{OLDEST_CAPABILITY[1]}; use --backend onnxruntime"
-        )
+_REMEDY: Final = "run `usthand doctor`, and see NVIDIA's CUDA driver documentation for the code"
+_REMEDIES: Final = {
+    "CUDA_ERROR_NOT_INITIALIZED": "make a CUDA context first (torch.cuda.init() or pycuda)",
+    "CUDA_ERROR_INVALID_CONTEXT": "make a CUDA context current in this thread first (torch.cuda.init() or pycuda)",
+    "CUDA_ERROR_NO_DEVICE": "no NVIDIA GPU is seen; check nvidia-smi and CUDA_VISIBLE_DEVICES",
+    "CUDA_ERROR_NO_BINARY_FOR_GPU": "the kernels hold no code for this GPU; run python -m engine.kernels.build",
+    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": "the driver is older than the kernels' CUDA 13; update it to 580 or newer",
+    "CUDA_ERROR_INVALID_PTX": "the driver is older than the kernels' CUDA 13; update it to 580 or newer",
+    "CUDA_ERROR_INVALID_IMAGE": "kernels.fatbin is damaged, or the driver is older than 580; install usthand again",
+    "CUDA_ERROR_OUT_OF_MEMORY": "the GPU's memory is full; end what else uses it",
+    "CUDA_ERROR_ILLEGAL_ADDRESS": "an earlier launch read or wrote outside of its memory; restart the process",
+}
+
+
+def checked(answer: tuple[Any, ...], call: str) -> Any:
+    """What a call of the CUDA driver gave, without its code.
+
+    Args:
+        answer: The code, then what was asked for.
+        call: What was called, for the error.
+
+    Returns:
+        Nothing, the one value, or all values.
+
+    Raises:
+        EngineError: If the code is not success.
+    """
+    code, *values = answer
+    if int(code):
+        name = getattr(code, "name", str(code))
+        raise EngineError(f"{call}: {name}; {_REMEDIES.get(name, _REMEDY)}")
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def bindings_reason() -> str | None:
+    """Why the CUDA driver's Python bindings cannot be used here; None if they can."""
+    try:
+        _import_driver()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def gpu_reason() -> str | None:
+    """Why the kernels cannot run on this process's first GPU; None if they can."""
+    try:
+        driver: Any = _import_driver()
+        try:
+            checked(driver.cuInit(0), "cuInit")
+        except EngineError:
+            raise
+        except RuntimeError as error:
+            raise _no_driver(error) from error
+        device = checked(driver.cuDeviceGet(0), "cuDeviceGet")
+        check_capability(_capability(driver, device), "the GPU")
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def kernels_card() -> dict[str, Any]:
+    """What the compiled kernels were made of: nvcc's version, targets and digests."""
+    card: dict[str, Any] = json.loads((DATA / CARD).read_text(encoding="utf-8"))
+    return card
+
+
+def _import_driver() -> ModuleType:
+    try:
+        return import_module("cuda.bindings.driver")
+    except ImportError as error:
+        raise EngineError(f"cuda-bindings is missing ({error}); run: pip install 'usthand[gpu]'") from error
+
+
+def _capability(driver: Any, device: Any) -> tuple[int, int]:
+    kinds = driver.CUdevice_attribute
+    major = driver.cuDeviceGetAttribute(kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
+    minor = driver.cuDeviceGetAttribute(kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+    return int(checked(major, "cuDeviceGetAttribute")), int(checked(minor, "cuDeviceGetAttribute"))
+
+
+def _no_driver(error: RuntimeError) -> EngineError:
+    """The bindings look for the driver at their first call, and raise errors of their own where there is none."""
+    if isinstance(error, EngineError):
+        return error
+    return EngineError(f"no NVIDIA driver was found ({error}); install one, or use --backend onnxruntime")

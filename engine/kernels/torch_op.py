@@ -1,86 +1,117 @@
-"""kNN as an operator of PyTorch, `usthand::knn`: the kernel on a GPU, the same order on a CPU.
+"""`usthand::knn`: the nearest points as an operator of PyTorch, on a GPU one kernel, eager, compiled or captured.
 
-It is seen as one operator by torch.compile and runs inside a CUDA graph. No gradient flows through it: it answers
-indices.
+Importing this registers the operator. On a GPU that the kernel cannot be loaded on, which is said once in the log, and
+on a CPU, it sorts; the order is the same.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import cache
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from engine.errors import EngineError
-from engine.kernels.library import MOST_NEIGHBORS, MOST_POINTS, KernelLibrary, bindings_reason
+from engine.kernels.library import MOST_NEIGHBORS, MOST_POINTS, KernelLibrary
 
-HAS_KERNEL = bindings_reason() is None
-"""Whether what launches kernels is installed; a GPU may still be missing."""
+_NAME: Final = "usthand::knn"
+
+torch.library.define(_NAME, "(Tensor queries, Tensor points, int k) -> Tensor")
 
 
-def kernel_fits(queries: Tensor, points: Tensor, count: int) -> bool:
-    """Whether the kernel finds these neighbours: float32 on a GPU, and no more than it holds."""
+def kernel_fits(queries: Tensor, points: Tensor, k: int) -> bool:
+    """Whether these are the kernel's: float32 on a GPU, at most 1344 points and 32 neighbours."""
     return (
-        HAS_KERNEL
-        and queries.is_cuda
-        and queries.dtype == torch.float32
-        and count <= MOST_NEIGHBORS
+        queries.is_cuda
+        and queries.dtype == points.dtype == torch.float32
+        and k <= MOST_NEIGHBORS
         and points.shape[1] <= MOST_POINTS
     )
 
 
-@torch.library.custom_op("usthand::knn", mutates_args=(), device_types="cuda")
-def knn(queries: Tensor, points: Tensor, count: int) -> Tensor:
-    """Find each query's nearest points, nearest first, the lower index first among equals.
+def knn(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    """Find each query's nearest points.
 
     Args:
         queries: `(B, Q, 3)` float32.
-        points: `(B, P, 3)` float32, P at most `MOST_POINTS`.
-        count: k, at most `MOST_NEIGHBORS`.
+        points: `(B, P, 3)` float32, on the same device; P is at most 1344.
+        k: So many of them, 1..32 and at most P.
 
     Returns:
-        Indices `(B, Q, k)` int64.
+        Indices `(B, Q, k)` int64 among the points: by squared distance, the lower index first among equals, NaN last.
 
     Raises:
-        EngineError: If a size is beyond what the kernel holds, or the kernel cannot be loaded or launched.
+        ValueError: If a shape, a type or k is another.
     """
+    found: Tensor = torch.ops.usthand.knn(queries, points, k)
+    return found
+
+
+def _check(queries: Tensor, points: Tensor, k: int) -> tuple[int, int, int]:
+    """Batch, queries and points; refuses what the kernel would not take."""
+    if queries.ndim != 3 or points.ndim != 3 or queries.shape[2] != 3 or points.shape[2] != 3:
+        raise ValueError(f"{_NAME} takes (B, Q, 3) and (B, P, 3), not {tuple(queries.shape)} and {tuple(points.shape)}")
+    if queries.shape[0] != points.shape[0]:
+        raise ValueError(f"{_NAME}: {queries.shape[0]} sets of queries have {points.shape[0]} sets of points")
     if queries.dtype != torch.float32 or points.dtype != torch.float32:
-        raise EngineError(f"kNN of {queries.dtype} among {points.dtype}; the kernel takes float32")
-    queries, points = queries.contiguous(), points.contiguous()
-    batch, queries_count, _ = queries.shape
-    indices = torch.empty((batch, queries_count, count), dtype=torch.int64, device=queries.device)
-    with torch.cuda.device(queries.device):
-        _library(queries.device.index).knn(
-            torch.cuda.current_stream().cuda_stream,
-            queries.data_ptr(),
-            points.data_ptr(),
-            indices.data_ptr(),
-            batch=batch,
-            queries_count=queries_count,
-            points_count=points.shape[1],
-            k=count,
-            wide=True,
+        raise ValueError(f"{_NAME} takes float32, not {queries.dtype} and {points.dtype}")
+    if not 1 <= k <= min(MOST_NEIGHBORS, points.shape[1]) or points.shape[1] > MOST_POINTS:
+        raise ValueError(
+            f"{_NAME}: {k} nearest of {points.shape[1]} points; it finds 1..{MOST_NEIGHBORS} of at most {MOST_POINTS}"
         )
+    return queries.shape[0], queries.shape[1], points.shape[1]
+
+
+def _fake(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    _check(queries, points, k)
+    return queries.new_empty((queries.shape[0], queries.shape[1], k), dtype=torch.int64)
+
+
+def _sorted(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    _check(queries, points, k)
+    difference = queries[:, :, None] - points[:, None]
+    x, y, z = (difference * difference).unbind(dim=-1)
+    return (x + y + z).sort(dim=-1, stable=True).indices[..., :k].contiguous()
+
+
+def _launched(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    batch, queries_count, points_count = _check(queries, points, k)
+    if queries.device != points.device:
+        raise ValueError(f"{_NAME}: queries are on {queries.device}, points on {points.device}")
+    library = _library(queries.device.index)
+    if library is None:
+        return _sorted(queries, points, k)
+    queries, points = queries.contiguous(), points.contiguous()
+    indices = torch.empty((batch, queries_count, k), dtype=torch.int64, device=queries.device)
+    library.knn(
+        torch.cuda.current_stream(queries.device).cuda_stream,
+        queries.data_ptr(),
+        points.data_ptr(),
+        indices.data_ptr(),
+        batch=batch,
+        queries_count=queries_count,
+        points_count=points_count,
+        k=k,
+        wide=True,
+    )
     return indices
 
 
-@knn.register_fake
-def _(queries: Tensor, points: Tensor, count: int) -> Tensor:  # noqa: ARG001 - the operator's own arguments
-    return queries.new_empty((queries.shape[0], queries.shape[1], count), dtype=torch.int64)
-
-
-@knn.register_kernel("cpu")
-def _(queries: Tensor, points: Tensor, count: int) -> Tensor:
-    x, y, z = (queries[:, :, None] - points[:, None]).unbind(-1)
-    squared = (x * x + y * y) + z * z
-    # Not topk, which leaves the order of equals open.
-    return squared.sort(dim=-1, stable=True).indices[..., :count].contiguous()
-
-
 @cache
-def _library(device: int) -> KernelLibrary:
-    """The kernels of a GPU, in the context that PyTorch made for it."""
-    torch.cuda.init()
-    # Makes the device's context current in this thread, which loading needs.
-    torch.cuda.current_stream(device).synchronize()
-    return KernelLibrary()
+def _library(index: int) -> KernelLibrary | None:
+    """The kernels on one of this process's GPUs; None where they cannot be loaded."""
+    with torch.cuda.device(index):
+        # Makes this thread use the device's context, which it may not have done yet.
+        torch.cuda.mem_get_info()
+        try:
+            return KernelLibrary()
+        except EngineError as error:
+            logging.getLogger(__name__).warning("nearest points are found by sorting, which is slower: %s", error)
+            return None
+
+
+torch.library.register_fake(_NAME, _fake)
+torch.library.impl(_NAME, "CPU", _sorted)
+torch.library.impl(_NAME, "CUDA", _launched)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from engine.kernels.torch_op import kernel_fits, knn
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import MASKED_LOGIT
 
@@ -25,6 +26,9 @@ def nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
     Returns:
         Indices `(B, Q, count)` among the points, nearest first.
     """
+    if kernel_fits(queries, points, count):
+        return knn(queries, points, count)
+    # On a CPU, and what is exported.
     squared = (queries[:, :, None] - points[:, None]).square().sum(dim=-1)
     return squared.topk(count, dim=-1, largest=False).indices
 
