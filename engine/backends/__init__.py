@@ -1,14 +1,20 @@
-"""What executes an exported network: ONNX Runtime or PyTorch, behind one protocol."""
+"""What executes an exported network: ONNX Runtime, PyTorch or TensorRT, behind one protocol."""
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
+import logging
+import sys
 from pathlib import Path
 
 from engine.backends.base import NetworkInputs, NetworkOutputs, NetworkRuntime
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 
-__all__ = ["NetworkInputs", "NetworkOutputs", "NetworkRuntime", "open_runtime"]
+__all__ = ["NetworkInputs", "NetworkOutputs", "NetworkRuntime", "best_backend", "open_runtime"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def open_runtime(
@@ -18,8 +24,9 @@ def open_runtime(
 
     Args:
         path: The file, made by `usthand export`.
-        backend: `auto`, which is `onnxruntime`; `onnxruntime`; or `torch`, which runs the file's weights in PyTorch.
-        threads: So many are used; None is one a core, at most 8.
+        backend: `auto`, which is `best_backend()`; `onnxruntime`; `torch`, which runs the file's weights in PyTorch, on
+            a GPU where it sees one; or `tensorrt`.
+        threads: So many are used on a CPU; None is one a core, at most 8.
         hand_model: The hand model whose digest the file names. Only `torch` reads it; None is the embedded one.
 
     Returns:
@@ -28,19 +35,52 @@ def open_runtime(
     Raises:
         EngineError: If there is no such backend, or the file cannot be used, with the reason.
     """
-    match backend:
-        case "auto" | "onnxruntime":
+    match best_backend() if backend == "auto" else backend:
+        case "onnxruntime":
             from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 
             return OnnxRuntimeRuntime(path, threads)
         case "torch":
             try:
                 from engine.backends.torch_backend import TorchRuntime
+                from engine.backends.torch_cuda_backend import TorchCudaRuntime, gpu_reason
             except ModuleNotFoundError as error:
                 raise EngineError(f"backend 'torch' needs {error.name}: pip install usthand[train]") from error
 
+            reason = gpu_reason()
+            if reason is None:
+                return TorchCudaRuntime(path, hand_model)
+            _LOG.info("backend torch runs on the CPU: %s", reason)
             return TorchRuntime(path, threads, hand_model)
         case "tensorrt":
             raise EngineError("backend 'tensorrt' is not in this version; use onnxruntime or torch")
         case _:
             raise EngineError(f"backend {backend!r} is not known; use auto, onnxruntime or torch")
+
+
+def best_backend() -> str:
+    """The fastest backend that this machine has: PyTorch on a GPU, else ONNX Runtime.
+
+    Nothing large is imported where there is no NVIDIA driver.
+    """
+    if not has_nvidia_driver():
+        return "onnxruntime"
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
+        _LOG.warning("there is an NVIDIA GPU, and nothing here that uses it: pip install usthand[train,gpu]")
+        return "onnxruntime"
+    from engine.backends.torch_cuda_backend import gpu_reason
+
+    reason = gpu_reason()
+    if reason is not None:
+        _LOG.warning("there is an NVIDIA driver, and the CPU is used: %s", reason)
+        return "onnxruntime"
+    return "torch"
+
+
+def has_nvidia_driver() -> bool:
+    """Whether the CUDA driver's library can be loaded."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -35,11 +35,13 @@ def convolution_relu(
         return _by_parts(images, weight, bias, added, stride, padding, dilation, groups)
     if bias is None:
         bias = weight.new_zeros(weight.shape[0])
+    geometry = (stride, padding, dilation, groups)
+    maps: Tensor
     if added is None:
-        return torch.ops.aten.cudnn_convolution_relu(images, weight, bias, stride, padding, dilation, groups)
-    return torch.ops.aten.cudnn_convolution_add_relu(
-        images, weight, added, 1.0, bias, stride, padding, dilation, groups
-    )
+        maps = torch.ops.aten.cudnn_convolution_relu(images, weight, bias, *geometry)
+    else:
+        maps = torch.ops.aten.cudnn_convolution_add_relu(images, weight, added, 1.0, bias, *geometry)
+    return maps
 
 
 def _by_parts(

@@ -46,6 +46,13 @@ class PictureInputs:
 class PictureRuntime(NetworkRuntime, Protocol):
     """A network that is given pictures instead of crops."""
 
+    def prepare(self, views: int, hands: int) -> None:
+        """Get ready for steps of one to so many hands in so many views, which may take long.
+
+        Raises:
+            EngineError: If that fails.
+        """
+
     def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
         """Take one step.
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.backends.base import NetworkInputs, NetworkOutputs, check_inputs
 from engine.backends.gpu_convolution import CONVOLUTION_RELU
-from engine.backends.gpu_frame import Form, Frame
+from engine.backends.gpu_frame import STAGES, Form, Frame
 from engine.backends.gpu_graph import CapturedGraph
 from engine.backends.gpu_network import for_gpu
 from engine.backends.gpu_settings import GpuSettings
@@ -116,7 +118,7 @@ class TorchCudaRuntime:
         torch.cuda.set_device(self._device)
         torch.cuda.init()  # type: ignore[no-untyped-call]
         with self._failures("opening"):
-            self._network = for_gpu(network.to(self._device), getattr(torch, settings.precision))
+            self._network = for_gpu(network, getattr(torch, settings.precision)).to(self._device)
             self._driver: Any = importlib.import_module("cuda.bindings.driver")
             # PyTorch makes a context only once there is something to hold.
             torch.zeros(1, device=self._device)
@@ -217,10 +219,28 @@ class TorchCudaRuntime:
             slot.stream.synchronize()
             return slot.frame.outputs()
 
-    def slot(self, hands: int, views: int) -> tuple[Frame, torch.cuda.Stream]:
-        """Buffers and stream of the first frame of so many hands and views, to time its parts."""
+    def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
+        """Time the parts of a frame on the GPU, each by itself: each is captured and launched between two events.
+
+        Returns:
+            By the names of `engine.backends.gpu_frame.STAGES`, one time a repeat; and `whole`, all in one graph.
+
+        Raises:
+            EngineError: As `run`.
+        """
+        check_pictures(inputs, self._card)
+        hands, views = inputs.view_mask.shape
         slot = self._ready(hands, views, "pictures")[0]
-        return slot.frame, slot.stream
+        with self._failures("timing"), torch.no_grad(), arithmetic(self._settings):
+            self._enter()
+            size = slot.frame.stage(inputs)
+            parts = dict(zip(STAGES, slot.frame.parts("pictures", size), strict=True))
+            parts["whole"] = lambda: slot.frame.work("pictures", size)
+            return {name: _times_ms(part, slot.stream, repeats) for name, part in parts.items()}
+
+    def memory_bytes(self) -> int:
+        """Memory of the GPU that PyTorch holds, all its networks together."""
+        return torch.cuda.memory_reserved(self._device)
 
     def graph_nodes(self, hands: int, views: int) -> int:
         """Kernels and copies in the graph of a frame; 0 where none is captured."""
@@ -325,6 +345,20 @@ class TorchCudaRuntime:
             raise EngineError(
                 f"{what} ({_line(error)}); if it goes on, restart the service, or use --backend onnxruntime"
             ) from error
+
+
+def _times_ms(work: Callable[[], None], stream: torch.cuda.Stream, repeats: int) -> NDArray[np.float64]:
+    """How long work takes on the GPU once it is captured."""
+    graph = CapturedGraph(work, stream)
+    marks = [[torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)] for _ in range(2)]
+    for start, end in zip(*marks, strict=True):
+        start.record(stream)
+        graph.launch()
+        end.record(stream)
+        stream.synchronize()
+    graph.close()
+    # The first one brings the graph to the GPU.
+    return np.array([start.elapsed_time(end) for start, end in list(zip(*marks, strict=True))[1:]])
 
 
 def _check_gpu() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.backends.base import NetworkInputs
+from engine.backends.pictures import PictureInputs
+from engine.kernels.places import NODE_SPACING_PX, nodes_along
 from engine.model_card import ModelCard
 from engine.synthetic.rigs import look_at
 
@@ -12,6 +14,8 @@ _CELL_PX = 8
 _JOINTS = 21
 # The crop's edge is so far from the hand's middle.
 _REACH_M = 0.13
+# A crop's pixel is about so many of a picture's: a hand half a metre before a camera of 1280 pixels.
+_PICTURE_SCALE = 1.2
 
 
 def trial_inputs(card: ModelCard, hands: int, views: int, *, seed: int = 0) -> NetworkInputs:
@@ -43,4 +47,39 @@ def trial_inputs(card: ModelCard, hands: int, views: int, *, seed: int = 0) -> N
         noise=rng.standard_normal((hands, views, card.hypotheses, _JOINTS, 2), dtype=np.float32),
         state=rng.standard_normal((hands, card.blocks, 2, card.past, _JOINTS, card.channels), dtype=np.float32),
         state_valid=np.ones((hands, card.past), np.float32),
+    )
+
+
+def trial_pictures(
+    card: ModelCard, hands: int, views: int, *, width: int = 1280, height: int = 720, seed: int = 0
+) -> PictureInputs:
+    """Make up inputs whose crops are still to be cut: pictures of coarse noise, and crops that lie askew in them.
+
+    Args:
+        card: Whose sizes they have.
+        hands: B; every second one is mirrored.
+        views: V.
+        width: Of the pictures, pixels.
+        height: Of the pictures, pixels.
+        seed: Equal seeds give equal inputs.
+    """
+    rng = np.random.default_rng(seed)
+    trial = trial_inputs(card, hands, views, seed=seed)
+    shape = (views, -(-height // _CELL_PX), -(-width // _CELL_PX), 3)
+    coarse = rng.integers(0, 256, size=shape, dtype=np.uint8).repeat(_CELL_PX, axis=1).repeat(_CELL_PX, axis=2)
+    along = np.arange(nodes_along(card.input_px)) * NODE_SPACING_PX - (card.input_px - 1) / 2
+    grid = np.stack(np.meshgrid(along, along), axis=-1) * _PICTURE_SCALE
+    angles = rng.uniform(-np.pi, np.pi, (hands, views))
+    turns = np.stack([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]]).transpose(2, 3, 0, 1)
+    centers = rng.uniform((0.35, 0.35), (0.65, 0.65), (hands, views, 2)) * (width, height)
+    nodes = np.einsum("bvij,xyj->bvxyi", turns, grid) + centers[:, :, None, None]
+    return PictureInputs(
+        pictures=[np.ascontiguousarray(picture) for picture in coarse[:, :height, :width]],
+        nodes=nodes.astype(np.float32),
+        mirrored=np.arange(hands) % 2 == 1,
+        projections=trial.projections,
+        view_mask=trial.view_mask,
+        noise=trial.noise,
+        state=trial.state,
+        state_valid=trial.state_valid,
     )

@@ -94,7 +94,7 @@ class NetworkEngine:
         # The threads are this engine's own: OpenCV's would only get in their way, and crops are too small for them.
         cv2.setNumThreads(1)
         self._pool = ThreadPoolExecutor(threads or min(8, os.cpu_count() or 2), thread_name_prefix="tracker")
-        self._stepper = Stepper(runtime, self._pool)
+        self._stepper = Stepper(runtime, self._pool, self._config.roster.max_hands)
         self._finder = HandFinder(self._eyes, self._sides, self._config.finder, self._pool)
         self._asker = Asker(self._eyes, self._pool, self._config)
         self._roster: Roster[NetworkTrack] = Roster(self._config.roster)
