@@ -75,6 +75,10 @@ class CudaContext:
         self._cuda.memset_d8(allocated, 0, size)
         return allocated
 
+    def poison(self, memory: Any, size: int) -> None:
+        """Fill memory of the GPU with what is no number."""
+        self._cuda.memset_d8(memory, 0xFF, size)
+
     def upload(self, address: int, source: NDArray[np.uint8], stream: Any) -> None:
         """Copy to the GPU, in the order of a stream."""
         self._cuda.memcpy_htod_async(address, source, stream)

@@ -212,7 +212,7 @@ def compile_graph(
     if ready.plugin_nodes:
         from engine.backends.knn_plugin import register_plugin
 
-        register_plugin(library)
+        register_plugin(library, find_gpu())
     builder = trt.Builder(log)
     network = strongly_typed_network(library, builder)
     parser = trt.OnnxParser(network, log)
@@ -232,9 +232,8 @@ def compile_graph(
         config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(
-            f"network {ready.card.model_id}: {library} built no plan ({log.last_error or 'it was stopped'}); see the log"
-        )
+        reason = log.last_error or "it was stopped"
+        raise EngineError(f"network {ready.card.model_id}: {library} built no plan ({reason}); see the log")
     return bytes(plan), cache.content()
 
 

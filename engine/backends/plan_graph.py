@@ -290,15 +290,15 @@ def replace_nearest(model: onnx.ModelProto, card: ModelCard, source: str) -> int
     expected = expected_searches(card)
     if len(found) != expected:
         raise EngineError(
-            f"{source}: {len(found)} searches for nearest points were found where {expected} are expected; {REMEDY}, or "
-            "build the plan with --no-plugin"
+            f"{source}: {len(found)} searches for nearest points were found where {expected} are expected; {REMEDY}, "
+            "or build the plan with --no-plugin"
         )
-    for node, (queries, points), count in found:
+    for node, (of, among), count in found:
         # The plugin's indices are 32 bits wide; the graph goes on with 64.
         narrow = f"{node.output[1]}/narrow"
         search = helper.make_node(
             PLUGIN_NAME,
-            [queries, points],
+            [of, among],
             [narrow],
             f"{node.name}/{PLUGIN_NAME}",
             k=count,
@@ -348,7 +348,7 @@ def _searched(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> tuple[
 
 def _is_ascending(node: onnx.NodeProto) -> bool:
     values = {entry.name: entry.i for entry in node.attribute}
-    return values.get("largest", 1) == 0 and values.get("sorted", 1) == 1 and values.get("axis", -1) == -1
+    return (values.get("largest", 1), values.get("sorted", 1), values.get("axis", -1)) == (0, 1, -1)
 
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:

@@ -55,7 +55,7 @@ class TensorrtLibrary:
 
     def logger(self) -> Any:
         """What its messages go to: this project's log, its own chatter as debug."""
-        trt = self.module
+        trt: Any = self.module
 
         class Log(trt.ILogger):  # type: ignore[misc] # a class of an untyped module
             """Passes messages on."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+import numpy as np
+
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs, check_inputs, read_model
 from engine.backends.cuda_memory import CudaContext
 from engine.backends.frame_graph import FrameGraph
@@ -112,14 +114,29 @@ class Frame:
         return next((graph.nodes for graph in self._graphs.values()), 0)
 
     def prepare(self, form: Form) -> None:
-        """Run the work, so that all is compiled and allocated, then capture it."""
+        """Run the work, so that all is compiled and allocated, then capture it.
+
+        Raises:
+            EngineError: If the captured work gives another answer than the work itself.
+        """
         for _ in range(_WARM_UP):
             self._work(form, self._upload.size)
         self._stream.synchronize()
-        if self._captured:
-            self._graphs[form] = FrameGraph(
-                int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up)
-            )
+        if not self._captured:
+            return
+        graph = FrameGraph(int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up))
+        self._graphs[form] = graph
+        expected = self._host_down.copy()
+        # Not every library's work can be captured, and one that leaves some out need not say so.
+        self._host_down.fill(0)
+        self._cuda.poison(self._down, self._packing.size)
+        graph.launch(self._upload.size)
+        self._stream.synchronize()
+        for name, section in self._packing.sections.items():
+            if not np.allclose(section.of(self._host_down), section.of(expected), rtol=1e-3, atol=1e-4):
+                raise EngineError(
+                    f"the captured frame gives another {name} than the work that was captured; use --backend torch"
+                )
 
     def start(self, inputs: PictureInputs | NetworkInputs) -> None:
         """Stage inputs and launch the work; they may be changed once this returns."""
@@ -224,10 +241,6 @@ class TensorrtRuntime:
         with self._cuda.current():
             self._kernels = KernelLibrary()
             self._runtime = self._library.module.Runtime(self._log)
-        if self._plan_key.plugin != "topk":
-            from engine.backends.knn_plugin import register_plugin
-
-            register_plugin(self._library)
         self._buckets: dict[tuple[int, int], _Bucket] = {}
 
     @property
