@@ -22,7 +22,7 @@ from engine.errors import EngineError
 
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
-SOURCES: Final = ("crops.cu", "crops_core.h", "kernels.cu", "knn.cu", "knn_core.h")
+SOURCES: Final = ("crops.cu", "crops_core.h", "kernels.cu", "knn.cu", "knn_core.h", "knn_plugin.cu")
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"
 
@@ -32,6 +32,7 @@ TARGETS: Final = (75, 80, 86, 89, 90, 100, 120)
 PTX_TARGETS: Final = (75, 120)
 """Of these there is PTX too, which the driver compiles: of the oldest for anything, of the newest for what is newer."""
 
+PLUGIN_SOURCE: Final = "knn_plugin.cu"
 PLUGIN_PTX: Final = {75: "knn.sm75.ptx", 80: "knn.sm80.ptx"}
 """PTX of the nearest-points kernels, by the lowest compute capability that runs it."""
 
@@ -56,7 +57,7 @@ def build(nvcc: str, data: Path = DATA) -> dict[str, Any]:
     codes += [f"-gencode=arch=compute_{target},code=compute_{target}" for target in PTX_TARGETS]
     compile_with(nvcc, ["-fatbin", *codes, "-Xfatbin", "-compress-all", "-o", str(data / BINARY), "kernels.cu"])
     for target, name in PLUGIN_PTX.items():
-        compile_with(nvcc, ["-ptx", f"-arch=compute_{target}", "-o", str(data / name), "knn.cu"])
+        compile_with(nvcc, ["-ptx", f"-arch=compute_{target}", "-o", str(data / name), PLUGIN_SOURCE])
     card = {
         "nvcc": nvcc_version(nvcc),
         "targets": [f"sm_{target}" for target in TARGETS],

@@ -45,6 +45,15 @@ def knn_kernel(points_count: int, wide: bool) -> str:
     raise EngineError(f"nearest points of {points_count}: the kernel holds {MOST_POINTS} at most; use fewer hypotheses")
 
 
+def knn_plugin_kernel(points_count: int) -> str:
+    """The same for TensorRT, with indices of 32 bits and the integers before the pointer to the indices.
+
+    Raises:
+        EngineError: If no kernel holds so many points.
+    """
+    return f"{knn_kernel(points_count, False).rpartition('_')[0]}_plugin"
+
+
 def knn_ptx(capability: tuple[int, int]) -> bytes:
     """PTX of the nearest-points kernels for GPUs of a compute capability, like (9, 0).
 

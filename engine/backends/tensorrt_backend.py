@@ -1,0 +1,395 @@
+"""An exported network as TensorRT plans: pictures or crops up, one CUDA graph a frame, one answer down.
+
+There is a plan for each number of hands and views, built ahead by `usthand build-plan`: with sizes fixed, TensorRT
+folds all that depends on them and chooses each kernel for them alone, and a captured graph is of one size in any case.
+The graph is captured once and launched from then on; only the number of bytes that go up is changed in it. Two frames
+can be under way at once, each with a context, buffers and a stream of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs, check_inputs, read_model
+from engine.backends.cuda_memory import CudaContext
+from engine.backends.frame_graph import FrameGraph
+from engine.backends.gpu_device import find_gpu
+from engine.backends.packing import result_packing, unpack_result, upload_packing
+from engine.backends.pictures import PictureInputs, check_pictures
+from engine.backends.plan_builder import PlanSettings, plan_key
+from engine.backends.plan_graph import PRECISIONS, network_card, parse_network
+from engine.backends.plans import Plan, PlanKey, any_plan, file_digest, plan_folder, read_plan, write_whole
+from engine.backends.staging import stage, stage_crops
+from engine.backends.tensorrt_api import RuntimeCache, find_library
+from engine.errors import EngineError
+from engine.kernels.library import KernelLibrary
+from engine.model_card import ModelCard
+
+SLOTS: Final = 2
+"""Frames that may be under way at once."""
+
+Form: TypeAlias = Literal["pictures", "crops"]
+"""What comes from the host: rectangles of pictures, or crops that were sampled there."""
+
+# The size of the copy changes in steps: most frames then copy as many bytes as the one before.
+_STEP_BYTES: Final = 1 << 16
+_WARM_UP: Final = 3
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ticket:
+    """A step that is under way.
+
+    Args:
+        hands: B.
+        views: V.
+        slot: Where.
+    """
+
+    hands: int
+    views: int
+    slot: int
+
+
+class Frame:
+    """The buffers of one frame that is under way, and its work: up, crops, network, down.
+
+    Args:
+        cuda: The context, current.
+        card: The network's.
+        hands: B.
+        views: V.
+        context: TensorRT's, that runs the plan.
+        kernels: Samples crops.
+        captured: Whether its work becomes one CUDA graph; without it, for comparison, each part is launched by itself.
+    """
+
+    def __init__(
+        self,
+        cuda: CudaContext,
+        card: ModelCard,
+        hands: int,
+        views: int,
+        context: Any,
+        kernels: KernelLibrary,
+        captured: bool,
+    ) -> None:
+        self._cuda, self._context, self._kernels, self._captured = cuda, context, kernels, captured
+        self._count, self._side = hands * views, card.input_px
+        self._upload, self._packing = upload_packing(card, hands, views), result_packing(card, hands, views)
+        self._crop_bytes = self._count * self._side * self._side * 3
+        self._stream = cuda.stream()
+        self._host_up, self._host_down = cuda.pinned(self._upload.size), cuda.pinned(self._packing.size)
+        self._up, self._down = cuda.memory(self._upload.size), cuda.memory(self._packing.size)
+        self._crops = cuda.memory(self._crop_bytes)
+        self._graphs: dict[Form, FrameGraph] = {}
+        self.under_way = False
+        self._bind(card.model_id)
+
+    def _bind(self, model_id: str) -> None:
+        """Let TensorRT read from where the copy arrives, and write to where the answer leaves."""
+        sections = self._upload.arrays.sections
+        places = {name: int(self._up) + sections[name].offset for name in INPUT_NAMES if name != "crops"}
+        places["crops"] = int(self._crops)
+        places |= {name: int(self._down) + self._packing.sections[name].offset for name in READ_OUTPUTS}
+        for name, address in places.items():
+            if not self._context.set_tensor_address(name, address):
+                raise EngineError(f"network {model_id}: the plan has no tensor {name!r}; build it again")
+
+    @property
+    def ready(self) -> frozenset[Form]:
+        """The forms that it is captured for."""
+        return frozenset(self._graphs)
+
+    @property
+    def graph_nodes(self) -> int:
+        """Kernels and copies in its graph; 0 if none is captured."""
+        return next((graph.nodes for graph in self._graphs.values()), 0)
+
+    def prepare(self, form: Form) -> None:
+        """Run the work, so that all is compiled and allocated, then capture it.
+
+        Raises:
+            EngineError: If the captured work gives another answer than the work itself.
+        """
+        for _ in range(_WARM_UP):
+            self._work(form, self._upload.size)
+        self._stream.synchronize()
+        if not self._captured:
+            return
+        graph = FrameGraph(int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up))
+        self._graphs[form] = graph
+        expected = self._host_down.copy()
+        # Not every library's work can be captured, and one that leaves some out need not say so.
+        self._host_down.fill(0)
+        self._cuda.poison(self._down, self._packing.size)
+        graph.launch(self._upload.size)
+        self._stream.synchronize()
+        for name, section in self._packing.sections.items():
+            if not np.allclose(section.of(self._host_down), section.of(expected), rtol=1e-3, atol=1e-4):
+                raise EngineError(
+                    f"the captured frame gives another {name} than the work that was captured; use --backend torch"
+                )
+
+    def start(self, inputs: PictureInputs | NetworkInputs) -> None:
+        """Stage inputs and launch the work; they may be changed once this returns."""
+        if isinstance(inputs, PictureInputs):
+            form: Form = "pictures"
+            used = stage(inputs, self._upload, self._host_up)
+        else:
+            form = "crops"
+            used = stage_crops(inputs, self._upload, self._host_up)
+        size = min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+        if self._captured:
+            self._graphs[form].launch(size)
+        else:
+            self._work(form, size)
+        self.under_way = True
+
+    def finish(self) -> NetworkOutputs:
+        """Wait for the work and copy the answers out."""
+        self.under_way = False
+        self._stream.synchronize()
+        return unpack_result(self._host_down, self._packing)
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._stream.synchronize()
+        for graph in self._graphs.values():
+            graph.close()
+        self._graphs.clear()
+        self._context = None
+        for memory in (self._up, self._down, self._crops):
+            memory.free()
+
+    def parts(self, form: Form, size: int) -> dict[str, Callable[[], None]]:
+        """What launches each part of the work, in their order."""
+        arrays = self._upload.arrays
+        up, crops = int(self._up), int(self._crops)
+
+        def upload() -> None:
+            self._cuda.upload(up, self._host_up[:size], self._stream)
+
+        def sample() -> None:
+            if form == "crops":
+                self._cuda.copy(crops, up + arrays.size, self._crop_bytes, self._stream)
+                return
+            self._kernels.sample_crops(
+                int(self._stream.handle),
+                up,
+                up + arrays.sections["places"].offset,
+                up + arrays.sections["nodes"].offset,
+                crops,
+                count=self._count,
+                size_px=self._side,
+            )
+
+        def network() -> None:
+            if not self._context.execute_async_v3(int(self._stream.handle)):
+                raise EngineError("TensorRT did not run the plan; its reason is in the log")
+
+        def download() -> None:
+            self._cuda.download(self._host_down, int(self._down), self._stream)
+
+        return {"upload": upload, "crops": sample, "network": network, "download": download}
+
+    def _work(self, form: Form, size: int) -> None:
+        for part in self.parts(form, size).values():
+            part()
+
+
+class TensorrtRuntime:
+    """An exported network as TensorRT plans, on an NVIDIA GPU.
+
+    One thread calls it at a time; it need not be always the same one.
+
+    Args:
+        path: The exported file.
+        plans: Folder of its plans; None is the user's cache.
+        captured: Whether a frame is one CUDA graph; without it, for comparison, each part is launched by itself.
+
+    Raises:
+        EngineError: If TensorRT, pycuda or a GPU is missing, the file cannot be used, or there is no plan that fits,
+            with the command that builds one.
+    """
+
+    def __init__(self, path: Path, plans: Path | None = None, *, captured: bool = True) -> None:
+        self._library = find_library()
+        gpu = find_gpu()
+        content = read_model(path)
+        self._path, self._folder, self._captured = path, plan_folder(plans), captured
+        self._card = network_card(parse_network(content, str(path)), str(path))
+        digest = file_digest(content)
+        # Whichever precision was built; the wanted one first.
+        self._keys = [
+            plan_key(digest, self._library, gpu, PlanSettings(precision, plugin), 1, 1)
+            for precision in PRECISIONS
+            for plugin in (True, False)
+        ]
+        self._keys = list(dict.fromkeys(self._keys))
+        self._plan_key = any_plan(self._folder, self._keys, path)
+        self._gpu = gpu
+        self._cuda: CudaContext | None = CudaContext()
+        self._log = self._library.logger()
+        with self._cuda.current():
+            self._kernels = KernelLibrary()
+            self._runtime = self._library.module.Runtime(self._log)
+        self._buckets: dict[tuple[int, int], _Bucket] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        """Which network it is."""
+        return self._card
+
+    @property
+    def backend(self) -> str:
+        """TensorRT's version, the GPU, and how the network runs on it."""
+        nearest = "TopK for nearest points" if self._plan_key.plugin == "topk" else "a kernel for nearest points"
+        graph = "one CUDA graph a frame" if self._captured else "no CUDA graph"
+        return f"{self._library}, {self._gpu.name}, {self._plan_key.precision} convolutions, {nearest}, {graph}"
+
+    def prepare(self, views: int, hands: int) -> None:
+        """Read the plans for 1 to so many hands in some views, and capture their frames.
+
+        Raises:
+            EngineError: If a plan is missing or does not fit, with the command that builds it.
+        """
+        for count in range(1, hands + 1):
+            self._ready(count, views, "pictures")
+
+    def run(self, inputs: NetworkInputs) -> NetworkOutputs:
+        """Take one step.
+
+        Raises:
+            EngineError: If the inputs are not the network's, a plan is missing, or the GPU fails.
+        """
+        return self.collect(self.submit(inputs))
+
+    def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
+        """Take one step, with crops that are sampled on the GPU.
+
+        Raises:
+            EngineError: As `run`.
+        """
+        return self.collect(self.submit(inputs))
+
+    def submit(self, inputs: PictureInputs | NetworkInputs) -> Ticket:
+        """Start a step; pictures and arrays may be changed once this returns.
+
+        Raises:
+            EngineError: As `run`; also if two steps are under way already.
+        """
+        if isinstance(inputs, PictureInputs):
+            check_pictures(inputs, self._card)
+        else:
+            check_inputs(inputs, self._card)
+        hands, views = inputs.view_mask.shape
+        form: Form = "pictures" if isinstance(inputs, PictureInputs) else "crops"
+        frames = self._ready(hands, views, form).frames
+        number = next((number for number, frame in enumerate(frames) if not frame.under_way), None)
+        if number is None:
+            raise EngineError(f"network {self._card.model_id}: {SLOTS} steps are under way; collect one first")
+        with self._opened().current():
+            frames[number].start(inputs)
+        return Ticket(hands, views, number)
+
+    def collect(self, ticket: Ticket) -> NetworkOutputs:
+        """Wait for a step.
+
+        Raises:
+            EngineError: If the GPU fails, or the network is closed.
+        """
+        with self._opened().current():
+            return self._buckets[ticket.hands, ticket.views].frames[ticket.slot].finish()
+
+    def graph_nodes(self, hands: int, views: int) -> int:
+        """Kernels and copies in the graph of a frame; 0 where none is captured."""
+        return self._ready(hands, views, "pictures").frames[0].graph_nodes
+
+    def close(self) -> None:
+        """Give back the memory of the GPU."""
+        if self._cuda is None:
+            return
+        cuda, self._cuda = self._cuda, None
+        with cuda.current():
+            for bucket in self._buckets.values():
+                for frame in bucket.frames:
+                    frame.close()
+            self._buckets.clear()
+            self._runtime = None
+            self._kernels.close()
+        cuda.close()
+
+    def _opened(self) -> CudaContext:
+        if self._cuda is None:
+            raise EngineError(f"network {self._card.model_id} is closed; open it again")
+        return self._cuda
+
+    def _ready(self, hands: int, views: int, form: Form) -> _Bucket:
+        """The frames of so many hands and views, captured for that form."""
+        cuda = self._opened()
+        bucket = self._buckets.get((hands, views))
+        if bucket is None:
+            plan = read_plan(self._folder, replace(self._plan_key, hands=hands, views=views), self._path)
+            with cuda.current():
+                bucket = self._bucket(cuda, plan)
+            self._buckets[hands, views] = bucket
+        if form not in bucket.prepared:
+            with cuda.current():
+                for frame in bucket.frames:
+                    frame.prepare(form)
+                bucket.keep()
+            bucket.prepared.add(form)
+        return bucket
+
+    def _bucket(self, cuda: CudaContext, plan: Plan) -> _Bucket:
+        engine = self._runtime.deserialize_cuda_engine(plan.content)
+        if engine is None:
+            raise EngineError(f"{plan.path}: {self._library} does not take it ({self._log.last_error}); build it again")
+        cache = RuntimeCache(self._library, engine, self._cache_path(plan.key))
+        frames = [
+            Frame(cuda, self._card, plan.key.hands, plan.key.views, cache.context(), self._kernels, self._captured)
+            for _ in range(SLOTS)
+        ]
+        _LOG.info("%s: %s for %d views, %d hands", self._card.model_id, plan.path, plan.key.views, plan.key.hands)
+        return _Bucket(frames, cache)
+
+    def _cache_path(self, key: PlanKey) -> Path:
+        """What was compiled for a plan, on this very GPU."""
+        here = file_digest(f"{key.digest} {self._gpu.name} {self._gpu.driver}".encode())[:12]
+        return self._folder / f"runtime-{here}.cache"
+
+
+class _Bucket:
+    """The frames of so many hands and views.
+
+    Args:
+        frames: One a slot.
+        cache: What was compiled for them.
+    """
+
+    def __init__(self, frames: list[Frame], cache: RuntimeCache) -> None:
+        self.frames = frames
+        self.prepared: set[Form] = set()
+        self._cache = cache
+
+    def keep(self) -> None:
+        """Keep what was compiled, if the library compiles when it runs and it is not kept yet."""
+        if self._cache.path.is_file():
+            return
+        content = self._cache.content()
+        if content is None:
+            return
+        try:
+            write_whole(self._cache.path, content)
+        except OSError as error:
+            _LOG.warning(
+                "%s: what was compiled cannot be kept (%s); the next start takes as long", error.filename, error
+            )

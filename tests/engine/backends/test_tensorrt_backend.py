@@ -1,0 +1,161 @@
+"""A network as TensorRT plans: staged, captured, launched and read back, on a GPU that is this machine's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
+from engine.backends.pictures import PictureInputs, PictureRuntime
+from engine.backends.plan_builder import PlanSettings, build_plan
+from engine.backends.tensorrt_api import find_library
+from engine.backends.tensorrt_backend import TensorrtRuntime
+from engine.backends.trial import trial_inputs
+from engine.errors import EngineError
+from engine.kernels.places import nodes_along
+from tests.engine.backends.host_gpu import Machine, machine  # noqa: F401 - a fixture
+from tests.engine.backends.support import CARD, stub_model
+
+Opener = Callable[..., TensorrtRuntime]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """An exported file that is next to nothing."""
+    path = tmp_path / "stub.onnx"
+    path.write_bytes(stub_model().SerializeToString())
+    return path
+
+
+@pytest.fixture
+def opened(machine: Machine, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: F811
+    """Builds plans for some sizes, and opens a runtime on them."""
+    trt = machine.install(monkeypatch)
+    runtimes: list[TensorrtRuntime] = []
+
+    def make(sizes: tuple[tuple[int, int], ...] = ((1, 3), (2, 3)), **options: Any) -> TensorrtRuntime:
+        settings = PlanSettings("fp32", plugin=False)
+        for hands, views in sizes:
+            build_plan(model, tmp_path / "plans", find_library(), settings, views=views, hands=hands)
+        runtime = TensorrtRuntime(model, tmp_path / "plans", **options)
+        runtimes.append(runtime)
+        return runtime
+
+    make.trt = trt  # type: ignore[attr-defined]
+    yield make
+    for runtime in runtimes:
+        runtime.close()
+    assert not machine.allocated
+
+
+def pictures_of(hands: int, views: int, *, seed: int = 0) -> PictureInputs:
+    """Pictures of noise, crops somewhere in them; the last view is missing."""
+    rng = np.random.default_rng(seed)
+    arrays = trial_inputs(CARD, hands, views, seed=seed)
+    along = nodes_along(CARD.input_px)
+    grid = np.stack(np.meshgrid(np.arange(along), np.arange(along)), axis=-1) * 16.0
+    nodes = grid + rng.uniform(5, 20, (hands, views, 1, 1, 2))
+    arrays.view_mask[:, -1] = 0
+    pictures = [rng.integers(0, 256, (80, 90, 3), np.uint8) for _ in range(views - 1)]
+    return PictureInputs(
+        pictures=[*pictures, None],
+        nodes=nodes.astype(np.float32),
+        mirrored=np.arange(hands) % 2 == 1,
+        projections=arrays.projections,
+        view_mask=arrays.view_mask,
+        noise=arrays.noise,
+        state=arrays.state,
+        state_valid=arrays.state_valid,
+    )
+
+
+@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("hands", [1, 2])
+def test_answers_are_those_of_onnx_runtime(opened: Opener, model: Path, captured: bool, hands: int) -> None:
+    runtime, plain = opened(captured=captured), OnnxRuntimeRuntime(model, 1)
+    for seed in range(3):
+        inputs = trial_inputs(CARD, hands, 3, seed=seed)
+        got, expected = runtime.run(inputs), plain.run(inputs)
+        for name in type(got).__dataclass_fields__:
+            np.testing.assert_allclose(getattr(got, name), getattr(expected, name), atol=1e-6, err_msg=name)
+
+
+def test_a_frame_is_captured_once_a_slot_and_launched_from_then_on(opened: Opener, machine: Machine) -> None:  # noqa: F811
+    runtime = opened()
+    runtime.prepare(3, 2)
+    captures = machine.captures
+    assert captures == 2 * 2
+    for seed in range(5):
+        runtime.run_pictures(pictures_of(1 + seed % 2, 3, seed=seed))
+    assert machine.captures == captures
+    assert machine.launches == 5
+    assert runtime.graph_nodes(1, 3) == 4
+
+
+def test_pictures_give_what_their_crops_give(opened: Opener) -> None:
+    runtime = opened()
+    assert isinstance(runtime, PictureRuntime)
+    inputs = pictures_of(2, 3)
+    first = runtime.run_pictures(inputs)
+    np.testing.assert_allclose(first.joints[0], inputs.noise[0].mean(), atol=1e-6)
+    assert first.state.tobytes() == inputs.state.tobytes()
+
+
+def test_only_the_bytes_that_a_frame_has_go_up(opened: Opener, machine: Machine) -> None:  # noqa: F811
+    runtime = opened()
+    runtime.prepare(3, 1)
+    machine.uploaded.clear()
+    runtime.run_pictures(pictures_of(1, 3))
+    whole = max(held.nbytes for held in machine.allocated.values())
+    assert len(machine.uploaded) == 1
+    assert machine.uploaded[0] <= whole
+    assert machine.uploaded[0] % (1 << 16) == 0 or machine.uploaded[0] == whole
+
+
+def test_a_driver_that_cannot_resize_copies_all(
+    opened: Opener,
+    machine: Machine,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machine.refuses_resizing = True
+    runtime = opened()
+    inputs = pictures_of(1, 3)
+    got = runtime.run_pictures(inputs)
+    assert got.state.tobytes() == inputs.state.tobytes()
+    assert "cannot change a copy in a graph" in caplog.text
+
+
+def test_two_steps_are_under_way_and_a_third_is_refused(opened: Opener) -> None:
+    runtime = opened()
+    inputs = [pictures_of(1, 3, seed=seed) for seed in range(3)]
+    tickets = [runtime.submit(inputs[0]), runtime.submit(inputs[1])]
+    with pytest.raises(EngineError, match="2 steps are under way; collect one first"):
+        runtime.submit(inputs[2])
+    for ticket, given in reversed(list(zip(tickets, inputs, strict=False))):
+        assert runtime.collect(ticket).state.tobytes() == given.state.tobytes()
+    assert runtime.run_pictures(inputs[2]).state.tobytes() == inputs[2].state.tobytes()
+
+
+def test_sizes_without_a_plan_name_the_command(opened: Opener, model: Path) -> None:
+    runtime = opened()
+    with pytest.raises(EngineError, match=rf"for 4 views and 1 hands .*usthand build-plan {model} --views 4 --hands 1"):
+        runtime.prepare(4, 1)
+
+
+def test_a_closed_runtime_says_so_and_closing_twice_is_fine(opened: Opener) -> None:
+    runtime = opened()
+    runtime.close()
+    runtime.close()
+    with pytest.raises(EngineError, match="is closed; open it again"):
+        runtime.run_pictures(pictures_of(1, 3))
+
+
+def test_the_backend_says_what_runs(opened: Opener) -> None:
+    said = opened().backend
+    assert said == ("tensorrt 11.4.0.106, Host GPU, fp32 convolutions, TopK for nearest points, one CUDA graph a frame")
