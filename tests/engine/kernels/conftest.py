@@ -1,4 +1,4 @@
-"""The kernels' cores, compiled for the host."""
+"""The kernels, compiled for the host."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from engine.kernels.build import FOLDER
 def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     compiler = shutil.which("g++")
     if compiler is None:
-        pytest.skip("no g++ here to compile the kernels' cores with")
+        pytest.skip("no g++ here to compile the kernels with")
     library = tmp_path_factory.mktemp("kernels") / "host.so"
     source = Path(__file__).with_name("host_kernels.cpp")
     # No contraction: a fused multiply and add would round once where the kernel rounds twice.
-    flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-shared", "-fPIC"]
+    flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC"]
     subprocess.run([compiler, *flags, f"-I{FOLDER}", str(source), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))

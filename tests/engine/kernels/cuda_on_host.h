@@ -1,0 +1,113 @@
+// As much of CUDA as the kernels use, on the host: a block of threads as coroutines of one thread, which take turns at
+// what a warp does together. What runs is the kernels' own source.
+#pragma once
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+#define __shared__ static
+
+struct Dim3 {
+  unsigned x, y, z;
+};
+static Dim3 blockIdx, threadIdx, blockDim;
+
+using std::min;
+
+namespace on_host {
+
+constexpr int kLanes = 32;
+
+struct Thread {
+  ucontext_t context;
+  std::vector<char> stack;
+  Dim3 index;
+  int together;  // how often it has done something together with the others
+  bool done;
+};
+
+static std::vector<Thread> threads;
+static size_t running;
+static ucontext_t outside;
+static std::function<void()> body;
+// Two, since one thread may be at the next exchange while another still reads of this one.
+static uint32_t exchanged[2][kLanes];
+
+static void enter() {
+  body();
+  threads[running].done = true;
+  swapcontext(&threads[running].context, &outside);
+}
+
+// Hand a number in, and wait until all have done so.
+static const uint32_t* exchange(uint32_t value) {
+  Thread& thread = threads[running];
+  uint32_t* round = exchanged[thread.together++ % 2];
+  round[thread.index.x] = value;
+  swapcontext(&thread.context, &outside);
+  return round;
+}
+
+static void launch(Dim3 grid, Dim3 block, const std::function<void()>& kernel) {
+  body = kernel;
+  blockDim = block;
+  threads.resize(block.x * block.y);
+  for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z) {
+    for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y) {
+      for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) {
+        for (size_t i = 0; i < threads.size(); ++i) {
+          Thread& thread = threads[i];
+          thread.stack.resize(64 * 1024);
+          thread.index = Dim3{static_cast<unsigned>(i % block.x), static_cast<unsigned>(i / block.x), 0};
+          thread.together = 0;
+          thread.done = false;
+          getcontext(&thread.context);
+          thread.context.uc_stack.ss_sp = thread.stack.data();
+          thread.context.uc_stack.ss_size = thread.stack.size();
+          thread.context.uc_link = nullptr;
+          makecontext(&thread.context, enter, 0);
+        }
+        for (bool some = true; some;) {
+          some = false;
+          for (running = 0; running < threads.size(); ++running) {
+            if (threads[running].done) continue;
+            threadIdx = threads[running].index;
+            swapcontext(&outside, &threads[running].context);
+            some = some || !threads[running].done;
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace on_host
+
+static uint32_t __shfl_sync(unsigned, uint32_t value, int lane) { return on_host::exchange(value)[lane]; }
+
+static uint32_t __shfl_xor_sync(unsigned, uint32_t value, int mask) {
+  const unsigned lane = threadIdx.x;
+  return on_host::exchange(value)[lane ^ mask];
+}
+
+static unsigned __ballot_sync(unsigned, bool value) {
+  const uint32_t* all = on_host::exchange(value);
+  unsigned bits = 0;
+  for (int lane = 0; lane < on_host::kLanes; ++lane) bits |= all[lane] << lane;
+  return bits;
+}
+
+static void __syncwarp() { on_host::exchange(0); }
+
+static int __popc(unsigned bits) { return __builtin_popcount(bits); }
