@@ -108,7 +108,7 @@ class TorchCudaRuntime:
     def _open(self, network: UstHandNetwork, card: ModelCard, settings: GpuSettings) -> None:
         self._card = card
         self._notes: list[str] = []
-        self._device = torch.device("cuda", settings.device)
+        self._device = _gpu(settings.device)
         self._buckets: dict[tuple[int, int], tuple[Step, list[_Slot]]] = {}
         self._network: UstHandNetwork | None = None
         if settings.compiled is not None and importlib.util.find_spec("triton") is None:
@@ -216,6 +216,22 @@ class TorchCudaRuntime:
         slot = self._buckets[ticket.hands, ticket.views][1][ticket.slot]
         slot.under_way = False
         with self._failures("a step"):
+            slot.stream.synchronize()
+            return slot.frame.outputs()
+
+    def run_uncaptured(self, inputs: PictureInputs) -> NetworkOutputs:
+        """Take one step whose kernels are launched one by one, to compare with.
+
+        Raises:
+            EngineError: As `run`.
+        """
+        check_pictures(inputs, self._card)
+        hands, views = inputs.view_mask.shape
+        slot = self._ready(hands, views, "pictures")[0]
+        with self._failures("a step"), torch.no_grad(), arithmetic(self._settings):
+            self._enter()
+            with torch.cuda.stream(slot.stream):
+                slot.frame.work("pictures", slot.frame.stage(inputs))
             slot.stream.synchronize()
             return slot.frame.outputs()
 
@@ -350,15 +366,20 @@ class TorchCudaRuntime:
 def _times_ms(work: Callable[[], None], stream: torch.cuda.Stream, repeats: int) -> NDArray[np.float64]:
     """How long work takes on the GPU once it is captured."""
     graph = CapturedGraph(work, stream)
-    marks = [[torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)] for _ in range(2)]
-    for start, end in zip(*marks, strict=True):
+    event: Callable[..., Any] = torch.cuda.Event
+    marks = [(event(enable_timing=True), event(enable_timing=True)) for _ in range(repeats + 1)]
+    for start, end in marks:
         start.record(stream)
         graph.launch()
         end.record(stream)
         stream.synchronize()
     graph.close()
     # The first one brings the graph to the GPU.
-    return np.array([start.elapsed_time(end) for start, end in list(zip(*marks, strict=True))[1:]])
+    return np.array([start.elapsed_time(end) for start, end in marks[1:]])
+
+
+def _gpu(number: int) -> torch.device:
+    return torch.device("cuda", number)
 
 
 def _check_gpu() -> None:
