@@ -14,9 +14,9 @@ from engine.crops import CropCamera, crop_nodes, sample_crop
 from engine.kernels.places import PLACE
 
 SIZE_PX = 96
-GREY_LEVELS = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 2
-"""So far may a pixel be from OpenCV's. OpenCV 4 rounds places to a thirty-second of a pixel, and the picture has steps
-of 30 grey levels a pixel; OpenCV 5 does not, and only the last rounding may differ."""
+GREY_LEVELS = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 4
+"""So far may a pixel be from OpenCV's. OpenCV 5 differs in the last rounding alone. OpenCV 4 rounds places to a
+thirty-second of a pixel, which is 4 grey levels where the picture ends in black, and 1 inside of this smooth one."""
 
 
 def a_camera() -> Camera:
