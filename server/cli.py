@@ -13,6 +13,7 @@ from capture.errors import CaptureError
 from engine.errors import EngineError
 from server.commands.adapt import adapt
 from server.commands.bench import bench
+from server.commands.build_plan import build_plan
 from server.commands.calibrate import app as calibrate_app
 from server.commands.data import app as data_app
 from server.commands.demo import demo
@@ -57,7 +58,7 @@ def usthand(
 
 for command in (demo, serve, run, record, replay, synth, doctor, bench):
     app.command()(command)
-for learning in (synth_windows, pseudo_label, train, adapt, evaluate, export):
+for learning in (synth_windows, pseudo_label, train, adapt, evaluate, export, build_plan):
     app.command()(learning)
 app.add_typer(rig_app, name="rig")
 app.add_typer(calibrate_app, name="calibrate")

@@ -35,7 +35,7 @@ def open_runtime(
     Raises:
         EngineError: If there is no such backend, or the file cannot be used, with the reason.
     """
-    match best_backend() if backend == "auto" else backend:
+    match best_backend(path) if backend == "auto" else backend:
         case "onnxruntime":
             from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 
@@ -53,18 +53,22 @@ def open_runtime(
             _LOG.info("backend torch runs on the CPU: %s", reason)
             return TorchRuntime(path, threads, hand_model)
         case "tensorrt":
-            raise EngineError("backend 'tensorrt' is not in this version; use onnxruntime or torch")
+            return _open_plans(path)
         case _:
-            raise EngineError(f"backend {backend!r} is not known; use auto, onnxruntime or torch")
+            raise EngineError(f"backend {backend!r} is not known; use auto, onnxruntime, tensorrt or torch")
 
 
-def best_backend() -> str:
-    """The fastest backend that this machine has: PyTorch on a GPU, else ONNX Runtime.
+def best_backend(path: Path) -> str:
+    """The fastest backend that this machine has for a file: TensorRT with its plans, PyTorch on a GPU, ONNX Runtime.
 
     Nothing large is imported where there is no NVIDIA driver.
     """
     if not has_nvidia_driver():
         return "onnxruntime"
+    reason = _plans_reason(path)
+    if reason is None:
+        return "tensorrt"
+    _LOG.info("backend tensorrt is not used: %s", reason)
     if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
         _LOG.warning("there is an NVIDIA GPU, and nothing here that uses it: pip install usthand[train,gpu]")
         return "onnxruntime"
@@ -75,6 +79,33 @@ def best_backend() -> str:
         _LOG.warning("there is an NVIDIA driver, and the CPU is used: %s", reason)
         return "onnxruntime"
     return "torch"
+
+
+def _open_plans(path: Path) -> NetworkRuntime:
+    from engine.backends.tensorrt_api import tensorrt_reason
+
+    reason = tensorrt_reason()
+    if reason is not None:
+        raise EngineError(f"backend 'tensorrt' cannot be used: {reason}; or use --backend auto")
+    from engine.backends.tensorrt_backend import TensorrtRuntime
+
+    return TensorrtRuntime(path)
+
+
+def _plans_reason(path: Path) -> str | None:
+    """Why TensorRT cannot run a file here; None if it can."""
+    from engine.backends.tensorrt_api import tensorrt_reason
+
+    reason = tensorrt_reason()
+    if reason is not None:
+        return reason
+    from engine.backends.tensorrt_backend import TensorrtRuntime
+
+    try:
+        TensorrtRuntime.check(path)
+    except EngineError as error:
+        return str(error)
+    return None
 
 
 def has_nvidia_driver() -> bool:

@@ -91,6 +91,17 @@ class CudaContext:
         """Copy within the GPU, in the order of a stream."""
         self._cuda.memcpy_dtod_async(target, source, size, stream)
 
+    def mark(self, stream: Any) -> Any:
+        """An event at this place of a stream; `after.time_since(before)` is in milliseconds."""
+        event = self._cuda.Event()
+        event.record(stream)
+        return event
+
+    def memory_in_use(self) -> int:
+        """Bytes of the GPU's memory that are not free."""
+        free, whole = self._cuda.mem_get_info()
+        return int(whole) - int(free)
+
     def close(self) -> None:
         """Give the context back."""
         self._context.detach()

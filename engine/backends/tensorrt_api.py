@@ -112,6 +112,7 @@ def tensorrt_reason() -> str | None:
     """Why no plan can be run here; None if one can."""
     try:
         library = find_library()
+        _require("onnx", "onnx")
         _require("pycuda.driver", "pycuda")
         gpu = find_gpu()
     except EngineError as error:

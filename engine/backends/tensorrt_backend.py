@@ -9,24 +9,26 @@ can be under way at once, each with a context, buffers and a stream of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs, check_inputs, read_model
 from engine.backends.cuda_memory import CudaContext
 from engine.backends.frame_graph import FrameGraph
-from engine.backends.gpu_device import find_gpu
+from engine.backends.gpu_device import Gpu, find_gpu
 from engine.backends.packing import result_packing, unpack_result, upload_packing
 from engine.backends.pictures import PictureInputs, check_pictures
 from engine.backends.plan_builder import PlanSettings, plan_key
 from engine.backends.plan_graph import PRECISIONS, network_card, parse_network
 from engine.backends.plans import Plan, PlanKey, any_plan, file_digest, plan_folder, read_plan, write_whole
 from engine.backends.staging import stage, stage_crops
-from engine.backends.tensorrt_api import RuntimeCache, find_library
+from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, find_library
+from engine.backends.trial import trial_inputs, trial_pictures
 from engine.errors import EngineError
 from engine.kernels.library import KernelLibrary
 from engine.model_card import ModelCard
@@ -113,8 +115,12 @@ class Frame:
         """Kernels and copies in its graph; 0 if none is captured."""
         return next((graph.nodes for graph in self._graphs.values()), 0)
 
-    def prepare(self, form: Form) -> None:
+    def prepare(self, form: Form, trial: Sequence[PictureInputs | NetworkInputs]) -> None:
         """Run the work, so that all is compiled and allocated, then capture it.
+
+        Args:
+            form: What comes from the host.
+            trial: Two inputs of that form.
 
         Raises:
             EngineError: If the captured work gives another answer than the work itself.
@@ -124,29 +130,32 @@ class Frame:
         self._stream.synchronize()
         if not self._captured:
             return
-        graph = FrameGraph(int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up))
-        self._graphs[form] = graph
-        expected = self._host_down.copy()
-        # Not every library's work can be captured, and one that leaves some out need not say so.
-        self._host_down.fill(0)
+        self._graphs[form] = FrameGraph(
+            int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up)
+        )
+        self._compare(trial[0], trial[1])
+
+    def _compare(self, inputs: PictureInputs | NetworkInputs, others: PictureInputs | NetworkInputs) -> None:
+        """See that the graph gives what its work gives: what a library left out of the capture, it need not say."""
+        self._captured = False
+        self.start(inputs)
+        expected = self.finish()
+        # Of other inputs, so that nothing right is left over.
+        self.start(others)
+        self.finish()
+        self._captured = True
         self._cuda.poison(self._down, self._packing.size)
-        graph.launch(self._upload.size)
-        self._stream.synchronize()
-        for name, section in self._packing.sections.items():
-            if not np.allclose(section.of(self._host_down), section.of(expected), rtol=1e-3, atol=1e-4):
+        self.start(inputs)
+        got = self.finish()
+        for field in fields(got):
+            if not np.allclose(getattr(got, field.name), getattr(expected, field.name), rtol=1e-3, atol=1e-4):
                 raise EngineError(
-                    f"the captured frame gives another {name} than the work that was captured; use --backend torch"
+                    f"the captured frame gives another {field.name} than its work by itself; use --backend torch"
                 )
 
     def start(self, inputs: PictureInputs | NetworkInputs) -> None:
         """Stage inputs and launch the work; they may be changed once this returns."""
-        if isinstance(inputs, PictureInputs):
-            form: Form = "pictures"
-            used = stage(inputs, self._upload, self._host_up)
-        else:
-            form = "crops"
-            used = stage_crops(inputs, self._upload, self._host_up)
-        size = min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+        form, size = self._staged(inputs)
         if self._captured:
             self._graphs[form].launch(size)
         else:
@@ -200,6 +209,31 @@ class Frame:
 
         return {"upload": upload, "crops": sample, "network": network, "download": download}
 
+    def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
+        """Time each part of the work by itself, by events."""
+        size = self._staged(inputs)[1]
+        parts = self.parts("pictures", size)
+        times = {name: np.empty(repeats) for name in parts}
+        for repeat in range(repeats):
+            marks = [self._cuda.mark(self._stream)]
+            for part in parts.values():
+                part()
+                marks.append(self._cuda.mark(self._stream))
+            self._stream.synchronize()
+            for name, before, after in zip(parts, marks[:-1], marks[1:], strict=True):
+                times[name][repeat] = after.time_since(before)
+        return times
+
+    def _staged(self, inputs: PictureInputs | NetworkInputs) -> tuple[Form, int]:
+        """Stage inputs; their form, and how many bytes go up."""
+        if isinstance(inputs, PictureInputs):
+            form: Form = "pictures"
+            used = stage(inputs, self._upload, self._host_up)
+        else:
+            form = "crops"
+            used = stage_crops(inputs, self._upload, self._host_up)
+        return form, min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+
     def _work(self, form: Form, size: int) -> None:
         for part in self.parts(form, size).values():
             part()
@@ -221,27 +255,24 @@ class TensorrtRuntime:
     """
 
     def __init__(self, path: Path, plans: Path | None = None, *, captured: bool = True) -> None:
-        self._library = find_library()
-        gpu = find_gpu()
-        content = read_model(path)
+        fitting = _fitting(path, plan_folder(plans))
+        self._library, self._gpu, self._card, self._plan_key = fitting
         self._path, self._folder, self._captured = path, plan_folder(plans), captured
-        self._card = network_card(parse_network(content, str(path)), str(path))
-        digest = file_digest(content)
-        # Whichever precision was built; the wanted one first.
-        self._keys = [
-            plan_key(digest, self._library, gpu, PlanSettings(precision, plugin), 1, 1)
-            for precision in PRECISIONS
-            for plugin in (True, False)
-        ]
-        self._keys = list(dict.fromkeys(self._keys))
-        self._plan_key = any_plan(self._folder, self._keys, path)
-        self._gpu = gpu
         self._cuda: CudaContext | None = CudaContext()
         self._log = self._library.logger()
         with self._cuda.current():
             self._kernels = KernelLibrary()
             self._runtime = self._library.module.Runtime(self._log)
         self._buckets: dict[tuple[int, int], _Bucket] = {}
+
+    @staticmethod
+    def check(path: Path, plans: Path | None = None) -> None:
+        """See whether there is a plan for a file; nothing is made on the GPU.
+
+        Raises:
+            EngineError: As the constructor.
+        """
+        _fitting(path, plan_folder(plans))
 
     @property
     def card(self) -> ModelCard:
@@ -313,6 +344,23 @@ class TensorrtRuntime:
         """Kernels and copies in the graph of a frame; 0 where none is captured."""
         return self._ready(hands, views, "pictures").frames[0].graph_nodes
 
+    def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
+        """Time each part of a frame on the GPU, launched by itself.
+
+        Returns:
+            Upload, crops, network and download, milliseconds `(repeats,)` each.
+        """
+        hands, views = inputs.view_mask.shape
+        frame = self._ready(hands, views, "pictures").frames[0]
+        with self._opened().current():
+            return frame.stage_times_ms(inputs, repeats)
+
+    def memory_bytes(self) -> int:
+        """Memory of the GPU that is in use, by whomever."""
+        cuda = self._opened()
+        with cuda.current():
+            return cuda.memory_in_use()
+
     def close(self) -> None:
         """Give back the memory of the GPU."""
         if self._cuda is None:
@@ -343,8 +391,10 @@ class TensorrtRuntime:
             self._buckets[hands, views] = bucket
         if form not in bucket.prepared:
             with cuda.current():
+                make = trial_pictures if form == "pictures" else trial_inputs
+                trial = [make(self._card, hands, views, seed=seed) for seed in range(2)]
                 for frame in bucket.frames:
-                    frame.prepare(form)
+                    frame.prepare(form, trial)
                 bucket.keep()
             bucket.prepared.add(form)
         return bucket
@@ -365,6 +415,21 @@ class TensorrtRuntime:
         """What was compiled for a plan, on this very GPU."""
         here = file_digest(f"{key.digest} {self._gpu.name} {self._gpu.driver}".encode())[:12]
         return self._folder / f"runtime-{here}.cache"
+
+
+def _fitting(path: Path, folder: Path) -> tuple[TensorrtLibrary, Gpu, ModelCard, PlanKey]:
+    """Library, GPU and card of a file, and what its plans must be for; its hands and views stand for any.
+
+    Raises:
+        EngineError: If there is no plan that fits.
+    """
+    library, gpu, content = find_library(), find_gpu(), read_model(path)
+    card = network_card(parse_network(content, str(path)), str(path))
+    digest = file_digest(content)
+    # Whichever was built; the best one first.
+    ways = [PlanSettings(precision, plugin) for precision in PRECISIONS for plugin in (True, False)]
+    keys = dict.fromkeys(plan_key(digest, library, gpu, settings, 1, 1) for settings in ways)
+    return library, gpu, card, any_plan(folder, list(keys), path)
 
 
 class _Bucket:

@@ -27,25 +27,25 @@ def test_without_a_driver_nothing_large_is_imported(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(backends, "has_nvidia_driver", lambda: False)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "engine.backends.torch_cuda_backend", raising=False)
-    assert best_backend() == "onnxruntime"
+    assert best_backend(Path("lite.onnx")) == "onnxruntime"
     assert "engine.backends.torch_cuda_backend" not in sys.modules
 
 
 def test_with_a_gpu_torch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_that_says(monkeypatch, None)
-    assert best_backend() == "torch"
+    assert best_backend(Path("lite.onnx")) == "torch"
 
 
 def test_a_gpu_that_torch_cannot_use_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     torch_that_says(monkeypatch, "PyTorch 2.9 is built without CUDA")
-    assert best_backend() == "onnxruntime"
+    assert best_backend(Path("lite.onnx")) == "onnxruntime"
     assert "the CPU is used: PyTorch 2.9 is built without CUDA" in caplog.text
 
 
 def test_a_gpu_without_torch_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     torch_that_says(monkeypatch, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else object())
-    assert best_backend() == "onnxruntime"
+    assert best_backend(Path("lite.onnx")) == "onnxruntime"
     assert "pip install usthand[train,gpu]" in caplog.text
 
 

@@ -91,6 +91,7 @@ def test_a_frame_is_captured_once_a_slot_and_launched_from_then_on(opened: Opene
     runtime.prepare(3, 2)
     captures = machine.captures
     assert captures == 2 * 2
+    machine.launches = 0
     for seed in range(5):
         runtime.run_pictures(pictures_of(1 + seed % 2, 3, seed=seed))
     assert machine.captures == captures

@@ -1,0 +1,133 @@
+"""`usthand build-plan`: from an exported network to plans that TensorRT runs on this machine's GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from server.commands.packages import require_packages
+
+if TYPE_CHECKING:
+    from engine.backends.plan_builder import BuiltPlan, PlanSettings
+    from engine.backends.tensorrt_api import TensorrtLibrary
+
+_MOST_VIEWS: Final = 8
+_MOST_HANDS: Final = 4
+_CAPABILITY_PARTS: Final = 2
+
+
+def build_plan(
+    model: Annotated[Path, typer.Argument(help="A file that `usthand export` wrote.")],
+    views: Annotated[
+        str, typer.Option("--views", help="Numbers of cameras to plan for: 4, 2,4 or 1..8; a rig has one.")
+    ] = "1..8",
+    hands: Annotated[
+        int, typer.Option("--hands", min=1, max=_MOST_HANDS, help="Plan for 1 to so many hands at a time.")
+    ] = 2,
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of the image trunk: fp16, bf16 or fp32. Geometry is always float32.")
+    ] = "fp16",
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Folder of plans; else USTHAND_PLANS, else the user's cache."),
+    ] = None,
+    plugin: Annotated[
+        bool, typer.Option("--plugin/--no-plugin", help="Find nearest points by the project's own kernel.")
+    ] = True,
+    compute_capability: Annotated[
+        str | None,
+        typer.Option(
+            "--compute-capability",
+            help="Build for GPUs of this one, such as 8.9, instead of this machine's; with TensorRT-RTX only.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build also what is there already.")] = False,
+) -> None:
+    """Build TensorRT plans of an exported network: one for each number of cameras and of hands.
+
+    Give the rig's number of cameras with --views: each plan takes minutes. `usthand serve --model MODEL` then uses them.
+    Plans are kept; one that fits is not built again.
+
+    For example:
+
+        usthand build-plan lite.onnx --views 4
+
+        usthand build-plan lite.onnx --views 2,4 --hands 1 --precision bf16
+    """
+    from engine.backends.plan_builder import PlanSettings
+    from engine.backends.plan_graph import PRECISIONS
+    from engine.backends.plans import plan_folder
+    from engine.backends.tensorrt_api import find_library
+    from engine.errors import EngineError
+
+    require_packages("build-plan", ("onnx",), extra="gpu")
+    chosen = next((known for known in PRECISIONS if known == precision), None)
+    if chosen is None:
+        raise EngineError(f"--precision {precision!r} is not known; use {', '.join(PRECISIONS)}")
+    settings = PlanSettings(chosen, plugin, _read_capability(compute_capability))
+    sizes = [(count, hand) for count in read_views(views) for hand in range(1, hands + 1)]
+    folder = plan_folder(plan)
+    library = find_library()
+    for count, hand in sizes:
+        built = _build(model, folder, library, settings, count, hand, force)
+        took = f"built in {built.seconds:.1f} s" if built.seconds else "was there"
+        typer.echo(
+            f"{built.path}: {count} view{'s' * (count > 1)}, {hand} hand{'s' * (hand > 1)}, "
+            f"{built.size_bytes / 1e6:.1f} MB, {took}"
+        )
+    typer.echo(f"{len(sizes)} plans of {model} by {library} in {folder}")
+
+
+def _build(
+    model: Path, folder: Path, library: TensorrtLibrary, settings: PlanSettings, views: int, hands: int, force: bool
+) -> BuiltPlan:
+    """Build one plan under a progress bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from engine.backends.plan_builder import BuildWatch
+    from engine.backends.plan_builder import build_plan as build
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    title = f"{views} views, {hands} hands"
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(title, total=1.0)
+
+        def advance(phase: str, share: float) -> None:
+            progress.update(task, completed=share, description=f"{title}: {phase}" if phase else title)
+
+        return build(model, folder, library, settings, views=views, hands=hands, force=force, watch=BuildWatch(advance))
+
+
+def read_views(text: str) -> list[int]:
+    """Read numbers of views: `4`, `2,4` or `1..8`.
+
+    Raises:
+        EngineError: If they are none, or outside of what the network takes.
+    """
+    from engine.errors import EngineError
+
+    views: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("..")
+            views.update(range(int(first), int(last or first) + 1))
+    except ValueError:
+        views = set()
+    if not views or min(views) < 1 or max(views) > _MOST_VIEWS:
+        raise EngineError(f"--views {text!r} is no set of numbers from 1 to {_MOST_VIEWS}; give 4, 2,4 or 1..8")
+    return sorted(views)
+
+
+def _read_capability(text: str | None) -> tuple[int, int] | None:
+    from engine.errors import EngineError
+
+    if text is None:
+        return None
+    parts = text.split(".")
+    if len(parts) != _CAPABILITY_PARTS or not all(part.isdecimal() for part in parts):
+        raise EngineError(f"--compute-capability {text!r} is not like 8.9")
+    return int(parts[0]), int(parts[1])
