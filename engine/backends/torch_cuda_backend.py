@@ -353,6 +353,8 @@ class TorchCudaRuntime:
         what = f"network {self._card.model_id}: {doing} failed on the GPU"
         try:
             yield
+        except EngineError:
+            raise
         except torch.cuda.OutOfMemoryError as error:
             raise EngineError(
                 f"{what}: its memory is full ({_line(error)}); end what else uses it (nvidia-smi), or use fewer views"
