@@ -322,22 +322,17 @@ class TorchCudaRuntime:
         compiled = self._settings.compiled
         if compiled is not None:
             try:
-                step = compile_step(step, self._inputs(hands, views), compiled)
+                # Inputs that lie in memory as a frame's do: for others it would compile once more.
+                step = compile_step(step, self._frame(hands, views, step).inputs, compiled)
             except Exception as error:  # noqa: BLE001 - whatever a compiler cannot do, PyTorch's own kernels can
                 _LOG.warning("network %s: not compiled (%s)", self._card.model_id, _line(error))
                 self._notes.append("not compiled, since the compiler failed")
                 self._settings = replace(self._settings, compiled=None)
-        slots = [
-            _Slot(
-                Frame(self._card, hands, views, self._device, step, self._kernels.sample_crops),
-                torch.cuda.Stream(self._device),  # type: ignore[no-untyped-call]
-            )
-            for _ in range(SLOTS)
-        ]
-        return step, slots
+        streams = (torch.cuda.Stream(self._device) for _ in range(SLOTS))  # type: ignore[no-untyped-call]
+        return step, [_Slot(self._frame(hands, views, step), stream) for stream in streams]
 
-    def _inputs(self, hands: int, views: int) -> tuple[Tensor, ...]:
-        return blank_inputs(self._card, hands, views, self._device)
+    def _frame(self, hands: int, views: int, step: Step) -> Frame:
+        return Frame(self._card, hands, views, self._device, step, self._kernels.sample_crops)
 
     def _warm_up(self, slot: _Slot, form: Form) -> None:
         """Run a frame before it is captured, so that every library has chosen its kernels and has its memory."""
@@ -353,6 +348,8 @@ class TorchCudaRuntime:
         what = f"network {self._card.model_id}: {doing} failed on the GPU"
         try:
             yield
+        except EngineError:
+            raise
         except torch.cuda.OutOfMemoryError as error:
             raise EngineError(
                 f"{what}: its memory is full ({_line(error)}); end what else uses it (nvidia-smi), or use fewer views"
