@@ -116,12 +116,14 @@ class Report:
     Args:
         limit_s: No section starts later.
         out: Where to; None keeps nothing.
+        only: Sections whose names hold this; all hold the empty text.
     """
 
-    def __init__(self, limit_s: float, out: Path | None) -> None:
+    def __init__(self, limit_s: float, out: Path | None, only: str = "") -> None:
         self.found: dict[str, Any] = {}
         self._end_s = time.monotonic() + limit_s
         self._out = out
+        self._only = only
 
     @contextmanager
     def bounded(self, limit_s: float) -> Iterator[None]:
@@ -139,6 +141,8 @@ class Report:
 
     def section(self, name: str, limit_s: float, work: Callable[[], dict[str, Any]]) -> None:
         """Run a section and keep what it found."""
+        if self._only not in name:
+            return
         left_s = self._end_s - time.monotonic()
         say(f"\n== {name}")
         if left_s < 5:
@@ -287,8 +291,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000, help="frames a measurement")
     parser.add_argument("--network", default="resnet34", help="the preset that is measured first")
     parser.add_argument("--search", action="store_true", help="also compile with a search for kernels: minutes")
+    parser.add_argument("--only", default="", help="run the sections whose names hold this")
     arguments = parser.parse_args()
-    report = Report(arguments.limit_s, arguments.out)
+    report = Report(arguments.limit_s, arguments.out, arguments.only)
     frames = arguments.frames
     say(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
     started_s = time.monotonic()

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from engine.backends import open_runtime
+from engine.backends.gpu_bench import joints_apart_mm, measure_frames
+from engine.backends.pictures import PictureRuntime
 from engine.backends.stage_times import stage_times_ms
 from engine.backends.trial import trial_inputs
+from engine.hand_model import HandModel
 from engine.types import HandEngine
 from server.dialects import DIALECTS
 from server.encoding import encode_json
@@ -62,6 +65,67 @@ class BenchResult:
     hands: int
     rate_hz: float
     stages: tuple[StageTimes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuBench:
+    """What a network's frames take on a GPU by themselves, from pictures in memory to the answer in memory.
+
+    Args:
+        backend: What executes it.
+        hands: Hands in a frame.
+        views: Cameras.
+        stages: The parts on the GPU, staging on the host, and the whole.
+        rate_hz: Frame sets a second with two under way.
+        memory_mib: Memory of the GPU that is held.
+        energy_mj: Millijoules of the whole GPU a frame set; None where they cannot be read.
+        parity_mm: Largest distance of a joint to ONNX Runtime's in float32.
+    """
+
+    backend: str
+    hands: int
+    views: int
+    stages: tuple[StageTimes, ...]
+    rate_hz: float
+    memory_mib: float
+    energy_mj: float | None
+    parity_mm: float
+
+
+def gpu_bench(path: Path, backend: str, views: int, hand_model: HandModel | None = None) -> tuple[GpuBench, ...]:
+    """Time frames of one and of two hands on the GPU; none where the backend runs on the CPU.
+
+    Args:
+        path: The network.
+        backend: What executes it, as for `open_runtime`.
+        views: Cameras.
+        hand_model: The hand model that it was made with.
+
+    Raises:
+        EngineError: If it cannot be opened, or fails.
+    """
+    with closing(open_runtime(path, backend, hand_model=hand_model)) as runtime:
+        if not isinstance(runtime, PictureRuntime):
+            return ()
+        found = []
+        with closing(open_runtime(path, "onnxruntime")) as reference:
+            for hands in (1, 2):
+                times = measure_frames(runtime, hands, views)
+                named = {f"GPU: {name}": spent for name, spent in times.stages_ms.items()}
+                named |= {"staged and launched": times.start_ms, "pictures to answer": times.whole_ms}
+                found.append(
+                    GpuBench(
+                        backend=runtime.backend,
+                        hands=hands,
+                        views=views,
+                        stages=tuple(_stage(name, spent) for name, spent in named.items()),
+                        rate_hz=times.rate_hz,
+                        memory_mib=times.memory_bytes / 2**20,
+                        energy_mj=times.energy_mj,
+                        parity_mm=joints_apart_mm(runtime, reference, hands, views, draws=2),
+                    )
+                )
+        return tuple(found)
 
 
 def measure(

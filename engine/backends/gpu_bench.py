@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.base import NetworkInputs, NetworkOutputs, NetworkRuntime
-from engine.backends.pictures import PictureInputs
+from engine.backends.base import NetworkInputs, NetworkOutputs
+from engine.backends.pictures import PictureInputs, PictureRuntime
 from engine.backends.trial import trial_inputs, trial_pictures
 from engine.model_card import ModelCard
 
@@ -22,34 +22,15 @@ _WARM_UP: Final = 20
 _MM_PER_M: Final = 1e3
 
 
-class FrameRuntime(Protocol):
-    """A GPU's runtime whose frames can be under way two at a time, and whose parts can be timed."""
+class _Runs(Protocol):
+    """What answers steps of crops."""
 
     @property
     def card(self) -> ModelCard:
         """Which network it is."""
 
-    @property
-    def backend(self) -> str:
-        """What executes it."""
-
-    def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
-        """Take one step."""
-
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
-        """Take one step of crops."""
-
-    def submit(self, inputs: PictureInputs) -> Any:
-        """Start a step; the ticket to collect it by."""
-
-    def collect(self, ticket: Any) -> NetworkOutputs:
-        """Wait for a step."""
-
-    def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
-        """Times of the parts on the GPU, by their names."""
-
-    def memory_bytes(self) -> int:
-        """Memory of the GPU that is held."""
+        """Take one step."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,7 +58,7 @@ class FrameTimes:
     energy_mj: float | None
 
 
-def measure_frames(runtime: FrameRuntime, hands: int, views: int, *, frames: int = 1000) -> FrameTimes:
+def measure_frames(runtime: PictureRuntime, hands: int, views: int, *, frames: int = 1000) -> FrameTimes:
     """Time a runtime's frames.
 
     Args:
@@ -116,7 +97,7 @@ def measure_frames(runtime: FrameRuntime, hands: int, views: int, *, frames: int
     )
 
 
-def _pipelined_s(runtime: FrameRuntime, inputs: Sequence[PictureInputs], frames: int) -> float:
+def _pipelined_s(runtime: PictureRuntime, inputs: Sequence[PictureInputs], frames: int) -> float:
     """Seconds for so many frames, each started before the one before it is collected."""
     started_s = time.perf_counter()
     ticket = runtime.submit(inputs[0])
@@ -129,8 +110,8 @@ def _pipelined_s(runtime: FrameRuntime, inputs: Sequence[PictureInputs], frames:
 
 
 def joints_apart_mm(
-    runtime: FrameRuntime | NetworkRuntime,
-    reference: FrameRuntime | NetworkRuntime,
+    runtime: _Runs,
+    reference: _Runs,
     hands: int,
     views: int,
     *,

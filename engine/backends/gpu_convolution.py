@@ -1,4 +1,8 @@
-"""A convolution, what is added to it and its ReLU, as one operator: cuDNN has one kernel for it."""
+"""A convolution, what is added to it and its ReLU, as one operator: cuDNN has one kernel for it.
+
+PyTorch has an operator without the sum, too. It gives cuDNN the memory of the answer, unwritten, as what is added with
+a weight of zero; where that memory happens to hold what reads as NaN, so does the answer. So zeros are added instead.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ import torch
 from torch import Tensor
 
 
-@torch.library.custom_op("usthand::convolution_relu", mutates_args=())
-def convolution_relu(
+@torch.library.custom_op("usthand::convolution_add_relu", mutates_args=())
+def convolution_add_relu(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    added: Tensor | None,
+    added: Tensor,
     stride: list[int],
     padding: list[int],
     dilation: list[int],
@@ -25,7 +29,7 @@ def convolution_relu(
         images: `(N, C, H, W)`.
         weight: `(C', C / groups, h, w)`.
         bias: `(C',)`.
-        added: `(N, C', H', W')`.
+        added: `(N, C', H', W')`, as the answer.
         stride: Along both axes.
         padding: Along both axes.
         dilation: Along both axes.
@@ -33,14 +37,8 @@ def convolution_relu(
     """
     if images.device.type != "cuda":
         return _by_parts(images, weight, bias, added, stride, padding, dilation, groups)
-    if bias is None:
-        bias = weight.new_zeros(weight.shape[0])
     geometry = (stride, padding, dilation, groups)
-    maps: Tensor
-    if added is None:
-        maps = torch.ops.aten.cudnn_convolution_relu(images, weight, bias, *geometry)
-    else:
-        maps = torch.ops.aten.cudnn_convolution_add_relu(images, weight, added, 1.0, bias, *geometry)
+    maps: Tensor = torch.ops.aten.cudnn_convolution_add_relu(images, weight, added, 1.0, bias, *geometry)
     return maps
 
 
@@ -48,17 +46,16 @@ def _by_parts(
     images: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    added: Tensor | None,
+    added: Tensor,
     stride: list[int],
     padding: list[int],
     dilation: list[int],
     groups: int,
 ) -> Tensor:
-    maps = torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
-    return torch.relu(maps if added is None else maps + added)
+    return torch.relu(torch.conv2d(images, weight, bias, stride, padding, dilation, groups) + added)
 
 
-convolution_relu.register_fake(_by_parts)
+convolution_add_relu.register_fake(_by_parts)
 
-CONVOLUTION_RELU: Final = torch.ops.usthand.convolution_relu.default
+CONVOLUTION_ADD_RELU: Final = torch.ops.usthand.convolution_add_relu.default
 """The operator, as graphs name it."""

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from engine.backends.base import READ_OUTPUTS
-from engine.backends.gpu_convolution import CONVOLUTION_RELU
+from engine.backends.gpu_convolution import CONVOLUTION_ADD_RELU
 from engine.network.network import UstHandNetwork
 
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
@@ -57,7 +57,7 @@ def trace_step(network: UstHandNetwork, inputs: Sequence[Tensor], *, fused_convo
         module = make_fx(step, decomposition_table=table)(*inputs)
         _fold_constants(module)
     if fused_convolutions:
-        _fuse_convolutions(module.graph)
+        _fuse_convolutions(module)
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
@@ -109,32 +109,44 @@ def _fold_constants(module: fx.GraphModule) -> None:
             graph.erase_node(node)
 
 
-def _fuse_convolutions(graph: fx.Graph) -> None:
+def _fuse_convolutions(module: fx.GraphModule) -> None:
     """Join convolutions with the ReLU that follows, and with the sum between them, in place."""
+    graph = module.graph
     for relu in graph.find_nodes(op="call_function", target=_ATEN.relu.default):
         (before,) = relu.all_input_nodes
-        if _is_lone_convolution(before):
-            convolution, added = before, None
-        elif before.target is _ATEN.add.Tensor and len(before.users) == 1 and len(before.all_input_nodes) == 2:
+        added = None
+        convolution = before
+        if before.target is _ATEN.add.Tensor and len(before.users) == 1 and len(before.all_input_nodes) == 2:
             terms = list(before.all_input_nodes)
-            convolution = next((term for term in terms if _is_lone_convolution(term)), None)
-            if convolution is None:
-                continue
-            added = terms[1 - terms.index(convolution)]
-        else:
+            convolution = next((term for term in terms if _is_lone_convolution(term)), before)
+            added = terms[1 - terms.index(convolution)] if convolution is not before else None
+        if not _is_lone_convolution(convolution):
             continue
         images, weight, bias, stride, padding, dilation, transposed, _, groups = convolution.args
         if transposed:
             continue
         with graph.inserting_before(relu):
-            arguments = (images, weight, bias, added, stride, padding, dilation, groups)
-            fused = graph.call_function(CONVOLUTION_RELU, arguments)
+            summand = _zeros(module, convolution) if added is None else added
+            arguments = (images, weight, bias, summand, stride, padding, dilation, groups)
+            fused = graph.call_function(CONVOLUTION_ADD_RELU, arguments)
         fused.meta = relu.meta
         relu.replace_all_uses_with(fused)
         graph.erase_node(relu)
         if added is not None:
             graph.erase_node(before)
         graph.erase_node(convolution)
+
+
+def _zeros(module: fx.GraphModule, like: fx.Node) -> fx.Node:
+    """A constant of zeros, of the shape and layout of a node's value; nodes of one shape share it."""
+    value = like.meta["val"]
+    name = f"zeros_{'_'.join(str(size) for size in value.shape)}_{str(value.dtype).removeprefix('torch.')}"
+    if not hasattr(module, name):
+        zeros = torch.zeros(value.shape, dtype=value.dtype, device=value.device)
+        module.register_buffer(name, zeros.to(memory_format=torch.channels_last), persistent=False)
+    constant = module.graph.get_attr(name)
+    constant.meta = {"val": getattr(module, name)}
+    return constant
 
 
 def _is_lone_convolution(node: fx.Node) -> bool:

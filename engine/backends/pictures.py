@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class PictureInputs:
 
 @runtime_checkable
 class PictureRuntime(NetworkRuntime, Protocol):
-    """A network that is given pictures instead of crops."""
+    """A network on a GPU that is given pictures instead of crops; two steps can be under way at once."""
 
     def prepare(self, views: int, hands: int) -> None:
         """Get ready for steps of one to so many hands in so many views, which may take long.
@@ -59,6 +59,30 @@ class PictureRuntime(NetworkRuntime, Protocol):
         Raises:
             EngineError: If the inputs' shapes are not the network's, or the runtime fails.
         """
+
+    def submit(self, inputs: PictureInputs) -> Any:
+        """Start a step; what it returns is for `collect`. The inputs may be changed once it returns.
+
+        Raises:
+            EngineError: As `run_pictures`; also if two steps are under way.
+        """
+
+    def collect(self, ticket: Any) -> NetworkOutputs:
+        """Wait for a step.
+
+        Raises:
+            EngineError: If the runtime fails.
+        """
+
+    def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
+        """Times of the parts of a frame on the GPU, each by itself, by their names; one a repeat.
+
+        Raises:
+            EngineError: As `run_pictures`.
+        """
+
+    def memory_bytes(self) -> int:
+        """Memory of the GPU that is held."""
 
 
 def check_pictures(inputs: PictureInputs, card: ModelCard) -> None:

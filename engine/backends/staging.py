@@ -6,7 +6,11 @@ and the copy to the GPU is what the pixels cost.
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from typing import Final
 
 import cv2
 import numpy as np
@@ -20,6 +24,9 @@ _ARRAYS = ("projections", "view_mask", "noise", "state", "state_valid")
 # Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
 _MARGIN_PX = 1
 _FAR_PX = 1e6
+# One thread copies about 10 GB a second, and the rectangles of eight views are 4 MB: a third of a frame's time.
+_COPIERS: Final = 4
+_MANY_BYTES: Final = 1 << 20
 
 
 def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> int:
@@ -45,6 +52,7 @@ def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> i
     low = np.floor(bounded.min(axis=(2, 3))).astype(np.int64) - _MARGIN_PX
     high = np.floor(bounded.max(axis=(2, 3))).astype(np.int64) + 2 + _MARGIN_PX
     end = upload.arrays.size
+    cuts: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
     for view, picture in enumerate(inputs.pictures):
         if picture is None:
             continue
@@ -60,8 +68,12 @@ def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> i
             if cut.size > upload.crop_capacity:
                 cut = _shrunk(cut, nodes[hand, view], left, top, upload.crop_capacity)
                 left = top = 0
-            places[hand * views + view] = _written(cut, left, top, bool(inputs.mirrored[hand]), buffer, end)
+            rows, columns = cut.shape[:2]
+            mirrored = bool(inputs.mirrored[hand])
+            places[hand * views + view] = (end, 3 * columns, columns, rows, left, top, mirrored, True, 0)
+            cuts.append((buffer[end : end + cut.size].reshape(cut.shape), cut))
             end += aligned(cut.size)
+    _copy(cuts, end - upload.arrays.size)
     return end
 
 
@@ -78,13 +90,34 @@ def _stage_arrays(inputs: PictureInputs | NetworkInputs, upload: Upload, buffer:
         upload.arrays.sections[name].of(buffer)[...] = getattr(inputs, name)
 
 
-def _written(
-    cut: NDArray[np.uint8], left: int, top: int, mirrored: bool, buffer: NDArray[np.uint8], offset: int
-) -> tuple[Any, ...]:
-    """Write a rectangle at an offset; its `PLACE`, whose own offset counts from the buffer's start."""
-    height, width = cut.shape[:2]
-    buffer[offset : offset + cut.size].reshape(cut.shape)[...] = cut
-    return (offset, 3 * width, width, height, left, top, mirrored, True, 0)
+def _copy(cuts: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], size: int) -> None:
+    """Copy rectangles, in several threads where they are many bytes and there are cores for it."""
+    copiers = min(_COPIERS, cores() // 2, len(cuts))
+    if copiers < 2 or size < _MANY_BYTES:
+        _copy_each(cuts)
+        return
+    others = [_pool().submit(_copy_each, cuts[first::copiers]) for first in range(1, copiers)]
+    _copy_each(cuts[::copiers])
+    wait(others)
+    for other in others:
+        other.result()
+
+
+def _copy_each(cuts: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> None:
+    for place, cut in cuts:
+        place[...] = cut
+
+
+@cache
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads that help; they wait for the next frame, and end with the process."""
+    return ThreadPoolExecutor(_COPIERS - 1, thread_name_prefix="staging")
 
 
 def _shrunk(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.backends.base import NetworkInputs, NetworkOutputs, check_inputs
-from engine.backends.gpu_convolution import CONVOLUTION_RELU
+from engine.backends.gpu_convolution import CONVOLUTION_ADD_RELU
 from engine.backends.gpu_frame import STAGES, Form, Frame
 from engine.backends.gpu_graph import CapturedGraph
 from engine.backends.gpu_network import for_gpu
@@ -322,22 +322,17 @@ class TorchCudaRuntime:
         compiled = self._settings.compiled
         if compiled is not None:
             try:
-                step = compile_step(step, self._inputs(hands, views), compiled)
+                # Inputs that lie in memory as a frame's do: for others it would compile once more.
+                step = compile_step(step, self._frame(hands, views, step).inputs, compiled)
             except Exception as error:  # noqa: BLE001 - whatever a compiler cannot do, PyTorch's own kernels can
                 _LOG.warning("network %s: not compiled (%s)", self._card.model_id, _line(error))
                 self._notes.append("not compiled, since the compiler failed")
                 self._settings = replace(self._settings, compiled=None)
-        slots = [
-            _Slot(
-                Frame(self._card, hands, views, self._device, step, self._kernels.sample_crops),
-                torch.cuda.Stream(self._device),  # type: ignore[no-untyped-call]
-            )
-            for _ in range(SLOTS)
-        ]
-        return step, slots
+        streams = (torch.cuda.Stream(self._device) for _ in range(SLOTS))  # type: ignore[no-untyped-call]
+        return step, [_Slot(self._frame(hands, views, step), stream) for stream in streams]
 
-    def _inputs(self, hands: int, views: int) -> tuple[Tensor, ...]:
-        return blank_inputs(self._card, hands, views, self._device)
+    def _frame(self, hands: int, views: int, step: Step) -> Frame:
+        return Frame(self._card, hands, views, self._device, step, self._kernels.sample_crops)
 
     def _warm_up(self, slot: _Slot, form: Form) -> None:
         """Run a frame before it is captured, so that every library has chosen its kernels and has its memory."""
@@ -353,6 +348,8 @@ class TorchCudaRuntime:
         what = f"network {self._card.model_id}: {doing} failed on the GPU"
         try:
             yield
+        except EngineError:
+            raise
         except torch.cuda.OutOfMemoryError as error:
             raise EngineError(
                 f"{what}: its memory is full ({_line(error)}); end what else uses it (nvidia-smi), or use fewer views"
@@ -440,12 +437,10 @@ def _fusing_reason(device: torch.device, settings: GpuSettings) -> str | None:
 
     images, weight, bias, added = half(2, 64, 16, 16), half(64, 64, 3, 3) / 24, half(64), half(2, 64, 16, 16)
     try:
-        for summand in (None, added):
-            fused = CONVOLUTION_RELU(images, weight, bias, summand, [1, 1], [1, 1], [1, 1], 1)
-            plain = torch.conv2d(images, weight, bias, 1, 1)
-            plain = torch.relu(plain if summand is None else plain + summand)
-            if not torch.allclose(fused, plain, rtol=0.02, atol=0.05):
-                return "its answer is another one"
+        fused = CONVOLUTION_ADD_RELU(images, weight, bias, added, [1, 1], [1, 1], [1, 1], 1)
+        plain = torch.relu(torch.conv2d(images, weight, bias, 1, 1) + added)
+        if not torch.allclose(fused, plain, rtol=0.02, atol=0.05):
+            return "its answer is another one"
     except RuntimeError as error:
         return _line(error)
     return None

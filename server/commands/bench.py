@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server.commands.options import BackendOption, ModelOption
+
+if TYPE_CHECKING:
+    from server.bench import GpuBench, StageTimes
 
 
 def bench(
@@ -23,7 +26,8 @@ def bench(
     """Time the pipeline from decode to message, loss-free and as fast as it goes: p50, p95 and p99 of every stage.
 
     Rendering costs more than decoding: without --rig, `wait for frames` is the renderer's time. Of an exported network
-    in ONNX Runtime the parts inside a step for one hand are timed too, apart from the pipeline.
+    in ONNX Runtime the parts inside a step for one hand are timed too, apart from the pipeline; on a GPU the parts of a
+    frame of one hand and of two, its rate, memory and energy, and how far its joints are from float32's.
 
     For example:
 
@@ -43,9 +47,9 @@ def bench(
     from rich.table import Table
 
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
-    from engine.factory import open_engine
+    from engine.factory import SHIPPED, open_engine, shipped_path
     from engine.synthetic.rigs import make_rig
-    from server.bench import measure, network_stages
+    from server.bench import gpu_bench, measure, network_stages
     from server.commands.sources import SCENE_SEED, open_rig, open_session
     from server.progress import shown_progress
 
@@ -66,19 +70,37 @@ def bench(
     finally:
         engine.close()
     result = replace(result, rig=config.name or result.rig)
-    if card.kind == "network" and card.backend.startswith("onnxruntime"):
-        result = replace(result, stages=(*result.stages, *network_stages(Path(model), result.views)))
+    on_gpu: tuple[GpuBench, ...] = ()
+    if card.kind == "network":
+        path = shipped_path(model) if model in SHIPPED else Path(model)
+        if card.backend.startswith("onnxruntime"):
+            result = replace(result, stages=(*result.stages, *network_stages(path, result.views)))
+        else:
+            on_gpu = gpu_bench(path, backend, result.views)
     machine = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     if as_json:
-        typer.echo(json.dumps({"machine": machine, "engine": asdict(card), **asdict(result)}))
+        gpu = [asdict(measured) for measured in on_gpu]
+        typer.echo(json.dumps({"machine": machine, "engine": asdict(card), **asdict(result), "gpu": gpu}))
         return
-    table = Table(title=f"{result.rig}: {result.views} views, {card.model_id} on {card.backend}; {machine}")
-    table.add_column("stage")
-    for column in ("p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(column, justify="right")
-    for stage in result.stages:
-        table.add_row(stage.name, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.p99_ms:.2f}")
-    Console().print(table)
+
+    def times(title: str, stages: tuple[StageTimes, ...]) -> None:
+        table = Table(title=title)
+        table.add_column("stage")
+        for column in ("p50 ms", "p95 ms", "p99 ms"):
+            table.add_column(column, justify="right")
+        for stage in stages:
+            table.add_row(stage.name, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.p99_ms:.2f}")
+        Console().print(table)
+
+    title = f"{result.rig}: {result.views} views, {card.model_id} on {card.backend}; {machine}"
+    times(title, result.stages)
     typer.echo(f"{result.frame_sets} frame sets, {result.hands} hands: {result.rate_hz:.1f} frame sets a second")
     if not result.hands:
         typer.echo("no hand was followed, so every frame set was searched anew: this is not the rate of tracking")
+    for measured in on_gpu:
+        times(f"{measured.backend}: {measured.views} views, hands: {measured.hands}", measured.stages)
+        energy = "not readable" if measured.energy_mj is None else f"{measured.energy_mj:.0f} mJ a frame set"
+        typer.echo(
+            f"{measured.rate_hz:.0f} frame sets a second with two under way; {measured.memory_mib:.0f} MiB of GPU "
+            f"memory; energy {energy}; joints within {measured.parity_mm:.3f} mm of float32"
+        )

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten  # noqa: E402
 
 from engine.backends import NetworkInputs, NetworkOutputs  # noqa: E402
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS  # noqa: E402
-from engine.backends.gpu_convolution import CONVOLUTION_RELU  # noqa: E402
+from engine.backends.gpu_convolution import CONVOLUTION_ADD_RELU  # noqa: E402
 from engine.backends.gpu_frame import Frame  # noqa: E402
 from engine.backends.gpu_network import fold_batch_norms, for_gpu  # noqa: E402
 from engine.backends.gpu_settings import CompileSettings  # noqa: E402
@@ -120,7 +120,7 @@ def test_every_convolution_takes_its_relu_along(network: UstHandNetwork, step: A
     calls = [node.target for node in step.graph.nodes if node.op == "call_function"]
     if network.config.backbone == "resnet18":
         # 17 of the trunk, two of the decoder, one of SAIGB; then three shortcuts, three laterals, the heatmaps.
-        assert calls.count(CONVOLUTION_RELU) == 20
+        assert calls.count(CONVOLUTION_ADD_RELU) == 20
         assert calls.count(torch.ops.aten.convolution.default) == 7
     for node in step.graph.nodes:
         if node.target is torch.ops.aten.relu.default:
@@ -138,7 +138,7 @@ def test_half_precision_stays_within_convolutions(network: UstHandNetwork) -> No
         value = node.meta.get("val")
         if number >= sampled and isinstance(value, torch.Tensor):
             assert value.dtype != torch.float16
-        if node.target is CONVOLUTION_RELU:
+        if node.target is CONVOLUTION_ADD_RELU:
             assert value.dtype == torch.float16
     answers = NetworkOutputs(*(tensor.numpy() for tensor in step(*tensors(inputs))))
     np.testing.assert_allclose(answers.keypoints, wanted(network, inputs).keypoints, atol=5e-3)

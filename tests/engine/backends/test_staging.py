@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.backends import NetworkOutputs
+from engine.backends import NetworkOutputs, staging
 from engine.backends.base import READ_OUTPUTS
 from engine.backends.packing import ALIGNMENT, Upload, pack, result_packing, unpack_result, upload_packing
 from engine.backends.pictures import PictureInputs, check_pictures
@@ -79,7 +79,10 @@ def crops_of(upload: Upload, buffer: NDArray[np.uint8], used: int) -> NDArray[np
     return np.stack([sampled_crop(buffer[:used], place, at, SIZE_PX) for place, at in zip(places, nodes, strict=True)])
 
 
-def test_crops_are_those_of_whole_pictures() -> None:
+@pytest.mark.parametrize("threads", [1, 4])
+def test_crops_are_those_of_whole_pictures(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "cores", lambda: 2 * threads)
+    monkeypatch.setattr(staging, "_MANY_BYTES", 1)
     pictures = [picture(200, 150, 1), picture(320, 97, 2), None, picture(64, 64, 3)]
     centers = [(90.0, 70.0), (3.0, 90.0), (0.0, 0.0), (60.0, -5.0)]
     nodes = np.stack([[nodes_at(center, 0.6 + hand, hand) for center in centers] for hand in (0, 1)])

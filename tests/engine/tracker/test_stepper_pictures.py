@@ -29,6 +29,11 @@ class Cutter(Oracle):
     def prepare(self, views: int, hands: int) -> None:
         self.prepared.append((views, hands))
 
+    def submit(self, inputs: PictureInputs) -> None:
+        raise NotImplementedError
+
+    collect = stage_times_ms = memory_bytes = submit
+
     def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
         check_pictures(inputs, CARD)
         hands, views = inputs.view_mask.shape
