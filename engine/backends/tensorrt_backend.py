@@ -133,7 +133,11 @@ class Frame:
         self._graphs[form] = FrameGraph(
             int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up)
         )
-        self._compare(trial[0], trial[1])
+        try:
+            self._compare(trial[0], trial[1])
+        except EngineError:
+            self._graphs.pop(form).close()
+            raise
 
     def _compare(self, inputs: PictureInputs | NetworkInputs, others: PictureInputs | NetworkInputs) -> None:
         """See that the graph gives what its work gives: what a library left out of the capture, it need not say."""
