@@ -81,7 +81,7 @@ class FrameGraph:
         except BaseException:
             # The capture must end, whatever was captured: else the stream is of no use any more.
             code, graph = self._driver.cuStreamEndCapture(self._stream)
-            if code == 0 and int(graph):
+            if code == 0:
                 self._driver.cuGraphDestroy(graph)
             raise
         return self._call("cuStreamEndCapture", self._stream)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper, shape_inference
 
 from engine.backends.base import MAX_VIEWS, READ_OUTPUTS, REMEDY, expected_shapes
+from engine.backends.packing import result_packing
 from engine.errors import EngineError
 from engine.model_card import ModelCard
 
@@ -37,7 +38,7 @@ PLUGIN_NAME: Final = "knn"
 _HALF_TYPES: Final = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 # Inputs of these that are no data: sizes, scales, axes. Those of float32 must stay so.
 _DATA_INPUTS: Final = {"Resize": (0,), "Reshape": (0,), "Unsqueeze": (0,), "Squeeze": (0,), "Slice": (0,)}
-_BATCH_NORMALIZATION_INPUTS: Final = 5
+_REGRESSIONS: Final = ("Gemm", "MatMul")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,9 @@ def fix_sizes(model: onnx.ModelProto, card: ModelCard, *, views: int, hands: int
             dim.dim_value = (hands, views)[axis] if size is None else size
     # What it said of sizes in between was of any number of views.
     del model.graph.value_info[:]
+    answers = result_packing(card, hands, views).sections
     for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+        value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, answers[value.name].shape))
 
 
 def fold_normalizations(model: onnx.ModelProto) -> None:
@@ -179,7 +181,7 @@ def make_half(model: onnx.ModelProto, precision: Precision, source: str) -> int:
     """
     half = _HALF_TYPES[precision]
     graph = model.graph
-    chosen = [node for node in graph.node if stage_of(node) in HALF_STAGES]
+    chosen = [node for node in graph.node if is_half(node)]
     if not chosen:
         raise EngineError(f"{source}: none of its operators is named {' or '.join(HALF_STAGES)}; {REMEDY}")
     types = _types(model)
@@ -319,6 +321,11 @@ def expected_searches(card: ModelCard) -> int:
     """How often the network looks for nearest points: in each block for the joints' own, and among the anchors."""
     switches = ("use_spatial_attention", "use_cross_attention")
     return card.blocks * sum(bool(card.config.get(switch, True)) for switch in switches)
+
+
+def is_half(node: onnx.NodeProto) -> bool:
+    """Whether an operator may be computed in half precision; a trunk's own regression of joints may not."""
+    return stage_of(node) in HALF_STAGES and node.op_type not in _REGRESSIONS
 
 
 def stage_of(node: onnx.NodeProto) -> str:

@@ -133,17 +133,19 @@ class Frame:
         self._graphs[form] = FrameGraph(
             int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up)
         )
-        self._compare(trial[0], trial[1])
+        try:
+            self._compare(trial[0], trial[1])
+        except EngineError:
+            self._graphs.pop(form).close()
+            raise
 
     def _compare(self, inputs: PictureInputs | NetworkInputs, others: PictureInputs | NetworkInputs) -> None:
         """See that the graph gives what its work gives: what a library left out of the capture, it need not say."""
-        self._captured = False
-        self.start(inputs)
+        self.start(inputs, eager=True)
         expected = self.finish()
         # Of other inputs, so that nothing right is left over.
-        self.start(others)
+        self.start(others, eager=True)
         self.finish()
-        self._captured = True
         self._cuda.poison(self._down, self._packing.size)
         self.start(inputs)
         got = self.finish()
@@ -153,10 +155,10 @@ class Frame:
                     f"the captured frame gives another {field.name} than its work by itself; use --backend torch"
                 )
 
-    def start(self, inputs: PictureInputs | NetworkInputs) -> None:
-        """Stage inputs and launch the work; they may be changed once this returns."""
+    def start(self, inputs: PictureInputs | NetworkInputs, *, eager: bool = False) -> None:
+        """Stage inputs and launch the work, part by part if `eager`; they may be changed once this returns."""
         form, size = self._staged(inputs)
-        if self._captured:
+        if self._captured and not eager:
             self._graphs[form].launch(size)
         else:
             self._work(form, size)

@@ -47,8 +47,8 @@ def build_plan(
 ) -> None:
     """Build TensorRT plans of an exported network: one for each number of cameras and of hands.
 
-    Give the rig's number of cameras with --views: each plan takes minutes. `usthand serve --model MODEL` then uses them.
-    Plans are kept; one that fits is not built again.
+    Give the rig's number of cameras with --views: each plan takes minutes. Plans are kept, and one that
+    fits is not built again; `usthand serve --model MODEL` uses them.
 
     For example:
 

@@ -13,14 +13,16 @@ import typer
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+DOCKERFILES = {name: (ROOT / "docker" / name).read_text() for name in ("Dockerfile", "Dockerfile.gpu")}
+DOCKERFILE = DOCKERFILES["Dockerfile"]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
 
+dockerfiles = pytest.mark.parametrize("dockerfile", DOCKERFILES.values(), ids=DOCKERFILES)
 services = pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])
 
 
-def instructions(name: str) -> list[str]:
-    return re.findall(rf"^{name} (.*)$", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
+def instructions(name: str, dockerfile: str = DOCKERFILE) -> list[str]:
+    return re.findall(rf"^{name} (.*)$", dockerfile.replace("\\\n", " "), re.MULTILINE)
 
 
 @services
@@ -50,7 +52,7 @@ def test_the_rig_folder_cannot_be_written_and_is_never_made_up() -> None:
 
 
 def test_one_service_starts_at_a_time_since_they_share_a_port() -> None:
-    assert [service["profiles"] for service in COMPOSE["services"].values()] == [["rig"], ["demo"]]
+    assert [service["profiles"] for service in COMPOSE["services"].values()] == [["rig"], ["demo"], ["gpu"]]
 
 
 @services
@@ -65,30 +67,53 @@ def test_the_command_is_one_that_usthand_has(service: dict[str, Any]) -> None:
 @services
 def test_both_health_checks_ask_the_same(service: dict[str, Any]) -> None:
     kind, *command = service["healthcheck"]["test"]
-    (in_image,) = instructions("HEALTHCHECK")
+    used = DOCKERFILES[Path(service["build"]["dockerfile"]).name]
+    (in_image,) = instructions("HEALTHCHECK", used)
     assert kind == "CMD"
     assert all(f'"{word}"' in in_image for word in command)
     assert "/healthz" in command[-1]
 
 
-def test_the_image_runs_as_a_user_and_stops_on_sigterm() -> None:
-    last_stage = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+@dockerfiles
+def test_the_image_runs_as_a_user_and_stops_on_sigterm(dockerfile: str) -> None:
+    last_stage = dockerfile[dockerfile.rindex("\nFROM ") :]
     assert "USER 10001:10001" in last_stage
-    assert instructions("STOPSIGNAL") == ["SIGTERM"]
-    assert instructions("ENTRYPOINT") == ['["usthand"]']
-    assert "pip" not in last_stage
+    assert instructions("STOPSIGNAL", dockerfile) == ["SIGTERM"]
+    assert instructions("ENTRYPOINT", dockerfile) == ['["usthand"]']
+    assert not re.search(r"\bpip\b", last_stage)
+
+
+def test_the_bases_are_of_one_version() -> None:
     assert re.search(r":\d+\.\d+-slim", instructions("ARG")[0])
+    bases = instructions("FROM", DOCKERFILES["Dockerfile.gpu"])
+    assert bases == ["nvidia/cuda:${CUDA}-devel-${DISTRIBUTION} AS build", "nvidia/cuda:${CUDA}-base-${DISTRIBUTION}"]
+    assert re.fullmatch(r"CUDA=13\.\d+\.\d+", instructions("ARG", DOCKERFILES["Dockerfile.gpu"])[0])
 
 
-def test_versions_are_those_of_the_constraints() -> None:
-    assert "--constraint constraints.txt" in instructions("RUN")[1]
-    assert "constraints.txt" in instructions("COPY")[0]
+def test_the_gpu_service_has_one_gpu_and_writes_only_plans() -> None:
+    service = COMPOSE["services"]["gpu"]
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    rig, plans = service["volumes"]
+    assert rig == COMPOSE["services"]["service"]["volumes"][0]
+    assert (plans["type"], plans["source"], plans["target"]) == ("volume", "plans", "/plans")
+    assert "plans" in COMPOSE["volumes"]
+    assert "USTHAND_PLANS=/plans" in DOCKERFILES["Dockerfile.gpu"]
+    assert instructions("VOLUME", DOCKERFILES["Dockerfile.gpu"]) == ["/plans"]
 
 
-def test_every_package_is_copied_and_none_is_kept_out() -> None:
+@dockerfiles
+def test_versions_are_those_of_the_constraints(dockerfile: str) -> None:
+    installs = [line for line in instructions("RUN", dockerfile) if "pip" in line and " install " in line]
+    assert "--constraint constraints.txt" in installs[-1]
+    assert "constraints.txt" in instructions("COPY", dockerfile)[0]
+
+
+@dockerfiles
+def test_every_package_is_copied_and_none_is_kept_out(dockerfile: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     files = ["constraints.txt", "pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]]
-    copied = {word for line in instructions("COPY") if "--from" not in line for word in line.split()[:-1]}
+    copied = {word for line in instructions("COPY", dockerfile) if "--from" not in line for word in line.split()[:-1]}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied == allowed == {*packages, *files}

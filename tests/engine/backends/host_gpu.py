@@ -55,6 +55,7 @@ class Machine:
         self.captures = 0
         self.launches = 0
         self.contexts = 0
+        self.events = 0
         self.uploaded: list[int] = []
         self.allocated: dict[int, NDArray[np.uint8]] = {}
 
@@ -126,6 +127,19 @@ class Machine:
                 assert machine.recording is None
                 assert machine.contexts
 
+        class Event:
+            """A place in a stream."""
+
+            def record(self, stream: Stream) -> None:
+                """Put it there."""
+                assert isinstance(stream, Stream)
+                self.number = machine.events
+                machine.events += 1
+
+            def time_since(self, before: Event) -> float:
+                """Milliseconds."""
+                return float(self.number - before.number)
+
         def upload(address: int, source: NDArray[np.uint8], stream: Stream) -> None:
             assert isinstance(stream, Stream)
             machine.submit(Copy(address, source.ctypes.data, source.nbytes))
@@ -145,7 +159,8 @@ class Machine:
         module.Error, module.MemoryError = Error, MemoryFullError
         module.init = lambda: None
         module.Device, module.Stream, module.mem_alloc, module.memset_d8 = Device, Stream, Allocation, fill
-        module.pagelocked_zeros = np.zeros
+        module.pagelocked_zeros, module.Event = np.zeros, Event
+        module.mem_get_info = lambda: (1000, 1000 + sum(held.nbytes for held in machine.allocated.values()))
         module.memcpy_htod_async, module.memcpy_dtoh_async, module.memcpy_dtod_async = upload, download, within
         return module  # type: ignore[no-any-return]
 

@@ -89,8 +89,10 @@ def test_a_runtime_says_what_it_runs(write: Callable[..., Path]) -> None:
     assert 1 <= default_threads() <= 8
 
 
-def test_a_backend_that_is_not_there(write: Callable[..., Path]) -> None:
-    assert "onnxruntime or torch" in refusal(write(), "tensorrt")
+def test_a_backend_that_is_not_there(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorrt", "tensorrt_bindings", "tensorrt_rtx", "tensorrt_rtx_bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "cannot be used: neither tensorrt nor tensorrt-rtx is installed" in refusal(write(), "tensorrt")
     assert "'psychic'" in refusal(write(), "psychic")
     assert "threads is 0" in refusal(write(), threads=0)
     assert "threads is 0" in refusal(write(), "torch", threads=0)

@@ -56,7 +56,10 @@ SMALL = replace(
 MIXED = replace(CONFIG, name="light", backbone="mediapipe-lite", light_decoder=True, use_trunk_joints=True)
 
 
-@pytest.fixture(scope="module", params=[CONFIG, MIXED], ids=["resnet18", "mediapipe-lite"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(CONFIG, id="resnet18"), pytest.param(MIXED, id="mediapipe-lite", marks=pytest.mark.slow)],
+)
 def network(request: pytest.FixtureRequest) -> UstHandNetwork:
     torch.manual_seed(0)
     made = UstHandNetwork(request.param, HandModel.load(), pretrained=False)

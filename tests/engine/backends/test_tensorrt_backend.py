@@ -160,3 +160,56 @@ def test_a_closed_runtime_says_so_and_closing_twice_is_fine(opened: Opener) -> N
 def test_the_backend_says_what_runs(opened: Opener) -> None:
     said = opened().backend
     assert said == ("tensorrt 11.4.0.106, Host GPU, fp32 convolutions, TopK for nearest points, one CUDA graph a frame")
+
+
+def test_parts_of_a_frame_are_timed_in_their_order(opened: Opener, machine: Machine) -> None:  # noqa: F811
+    runtime = opened()
+    inputs = pictures_of(1, 3)
+    times = runtime.stage_times_ms(inputs, 4)
+    assert list(times) == ["upload", "crops", "network", "download"]
+    assert all(part.tolist() == [1.0] * 4 for part in times.values())
+    assert runtime.memory_bytes() == sum(held.nbytes for held in machine.allocated.values())
+    # Timing leaves the frame as it was.
+    assert runtime.run_pictures(inputs).state.tobytes() == inputs.state.tobytes()
+
+
+def test_what_is_left_out_of_a_capture_is_noticed(
+    opened: Opener,
+    machine: Machine,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = machine.submit
+
+    def forgetful(work: Any) -> None:
+        # Copies are captured, kernels are not: the third piece of work is the plan.
+        if machine.recording is not None and len(machine.recording) == 2 and not skipped:
+            skipped.append(work)
+            return
+        plain(work)
+
+    skipped: list[Any] = []
+    monkeypatch.setattr(machine, "submit", forgetful)
+    with pytest.raises(EngineError, match="the captured frame gives another joints than its work by itself"):
+        opened().prepare(3, 1)
+
+
+def test_a_capture_that_fails_leaves_the_stream_usable(
+    opened: Opener,
+    machine: Machine,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = opened()
+    plain = machine.submit
+
+    def failing(work: Any) -> None:
+        if machine.recording is not None:
+            raise EngineError("this cannot be captured")
+        plain(work)
+
+    monkeypatch.setattr(machine, "submit", failing)
+    with pytest.raises(EngineError, match="this cannot be captured"):
+        runtime.prepare(3, 1)
+    assert machine.recording is None
+    monkeypatch.setattr(machine, "submit", plain)
+    inputs = pictures_of(1, 3)
+    assert runtime.run_pictures(inputs).state.tobytes() == inputs.state.tobytes()

@@ -1,0 +1,75 @@
+"""`usthand build-plan`: what it is asked for, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from typer.testing import CliRunner
+
+from engine.errors import EngineError
+from server.cli import app
+from server.commands.build_plan import read_views
+from tests.engine.backends.host_gpu import Machine
+from tests.engine.backends.support import stub_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """An exported file."""
+    path = tmp_path / "stub.onnx"
+    path.write_bytes(stub_model().SerializeToString())
+    return path
+
+
+def build(*arguments: str) -> Any:
+    """Run the command."""
+    return CliRunner().invoke(app, ["build-plan", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("text", "views"), [("4", [4]), ("2,4", [2, 4]), ("1..8", list(range(1, 9))), ("8,1..2,2", [1, 2, 8])]
+)
+def test_numbers_of_views_are_read(text: str, views: list[int]) -> None:
+    assert read_views(text) == views
+
+
+@pytest.mark.parametrize("text", ["", "0", "9", "4..2", "1-4", "two", "1..9", "..", "2,"])
+def test_what_is_no_number_of_views_is_refused(text: str) -> None:
+    with pytest.raises(EngineError, match=r"give 4, 2,4 or 1\.\.8"):
+        read_views(text)
+
+
+def test_a_plan_for_each_number_of_views_and_hands(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine().install(monkeypatch)
+    arguments = (str(model), "--views", "2,3", "--hands", "2", "--precision", "fp32", "--no-plugin", "--plan")
+    done = build(*arguments, str(tmp_path / "plans"))
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "plans").glob("*.plan"))) == 4
+    assert f"4 plans of {model} by tensorrt 11.4.0.106" in done.output
+    assert done.output.count("built in") == 4
+    assert build(*arguments, str(tmp_path / "plans")).output.count("was there") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--precision", "int8"), "--precision 'int8' is not known; use fp16, bf16, fp32"),
+        (("--views", "12"), "--views '12' is no set of numbers from 1 to 8"),
+        (("--compute-capability", "ada"), "--compute-capability 'ada' is not like 8.9"),
+        (("--compute-capability", "8.9", "--precision", "fp32"), "builds for the GPU in this machine only"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    Machine().install(monkeypatch)
+    done = build(str(model), "--no-plugin", "--plan", str(model.parent), *arguments)
+    assert done.exit_code != 0
+    assert said in str(done.exception)
