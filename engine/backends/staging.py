@@ -75,10 +75,10 @@ def stage_crops(inputs: NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]
 
 
 def _rectangles(inputs: PictureInputs) -> NDArray[np.int64]:
-    """Left, top, right and bottom of what each crop is sampled from `(B, V, 4)`; empty where it is masked or outside."""
+    """Left, top, right and bottom of what each crop is sampled from `(B, V, 4)`; empty where none is."""
     hands, views = inputs.view_mask.shape
     sizes = [(0, 0) if picture is None else (picture.shape[1], picture.shape[0]) for picture in inputs.pictures]
-    # All x, then all y: numpy finds the least of numbers that lie together ten times as fast.
+    # All x, then all y: of numbers that lie together numpy finds the least many times as fast.
     nodes = np.ascontiguousarray(np.moveaxis(inputs.nodes.reshape(hands, views, -1, 2), -1, 0))
     # Nodes may lie anywhere; what no picture reaches does not fit an integer.
     low, high = np.clip(np.floor([nodes.min(axis=-1), nodes.max(axis=-1)]), -_FAR_PX, _FAR_PX)
