@@ -32,7 +32,7 @@ from engine.backends.pictures import PictureInputs, check_pictures
 from engine.backends.torch_backend import load_exported
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
-from engine.kernels.library import KernelLibrary, bindings_reason, checked
+from engine.kernels.library import KernelLibrary, checked, kernels_reason
 from engine.model_card import ModelCard
 from engine.network.network import UstHandNetwork
 
@@ -49,7 +49,7 @@ def gpu_reason() -> str | None:
         return f"PyTorch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
         return f"PyTorch {torch.__version__} finds no NVIDIA GPU"
-    return bindings_reason()
+    return kernels_reason()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
