@@ -24,7 +24,7 @@ _ARRAYS = ("projections", "view_mask", "noise", "state", "state_valid")
 # Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
 _MARGIN_PX = 1
 _FAR_PX = 1e6
-# One thread copies about 10 GB a second, and the rectangles of eight views are 4 MB: a third of a frame's time.
+# One thread copies about 10 GB a second, and the rectangles of eight views are 4 MB: a fifth of a frame's time.
 _COPIERS: Final = 4
 _MANY_BYTES: Final = 1 << 20
 
