@@ -24,9 +24,21 @@ _ARRAYS = ("projections", "view_mask", "noise", "state", "state_valid")
 # Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
 _MARGIN_PX = 1
 _FAR_PX = 1e6
+# The size of the copy changes in steps: most frames then copy as many bytes as the one before.
+_STEP_BYTES: Final = 1 << 16
 # One thread copies about 10 GB a second, and the rectangles of eight views are 4 MB: a fifth of a frame's time.
 _COPIERS: Final = 4
 _MANY_BYTES: Final = 1 << 20
+
+
+def stage_step(inputs: PictureInputs | NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]) -> int:
+    """Write a step of either form into a buffer.
+
+    Returns:
+        How many bytes of the buffer are to be copied, a little more than there are.
+    """
+    used = stage(inputs, upload, buffer) if isinstance(inputs, PictureInputs) else stage_crops(inputs, upload, buffer)
+    return min(-(-used // _STEP_BYTES) * _STEP_BYTES, upload.size)
 
 
 def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8]) -> int:
