@@ -43,9 +43,9 @@ _LOG = logging.getLogger(__name__)
 def gpu_reason() -> str | None:
     """Why PyTorch cannot run on a GPU here; None if it can."""
     if torch.version.cuda is None:
-        return f"PyTorch {torch.__version__} is built without CUDA"
+        return f"PyTorch {torch.__version__} is built without CUDA; install a build with it"
     if not torch.cuda.is_available():
-        return f"PyTorch {torch.__version__} finds no NVIDIA GPU"
+        return f"PyTorch {torch.__version__} finds no NVIDIA GPU; see nvidia-smi and CUDA_VISIBLE_DEVICES"
     return kernels_reason()
 
 
