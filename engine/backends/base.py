@@ -8,6 +8,7 @@ the local frame of a step: the world's axes about an origin near the hand that t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -49,6 +50,8 @@ READ_OUTPUTS: Final = tuple(name for name in OUTPUT_NAMES if name != "vertices")
 
 INPUT_RANKS: Final = dict(zip(INPUT_NAMES, (5, 4, 2, 5, 6, 2), strict=True))
 """Dimensions of each input; `crops` are uint8, all else is float32."""
+
+_KINDS: Final[Mapping[str, type[np.generic]]] = {"crops": np.uint8, "mirrored": np.bool_}
 
 OUTPUT_RANKS: Final = dict(zip(OUTPUT_NAMES, (3, 3, 4, 2, 2, 3, 4, 4, 3, 3, 1, 6, 2), strict=True))
 """Dimensions of each output; all are float32."""
@@ -149,13 +152,29 @@ def check_inputs(inputs: NetworkInputs, card: ModelCard) -> None:
     Raises:
         EngineError: With the first input that has another shape or type.
     """
-    mask = inputs.view_mask.shape
+    check_arrays(inputs, inputs.view_mask.shape, expected_shapes(card), card)
+
+
+def check_arrays(
+    inputs: object, mask: tuple[int, ...], shapes: Mapping[str, tuple[int | None, ...]], card: ModelCard
+) -> None:
+    """Refuse arrays that are not those of a network.
+
+    Args:
+        inputs: Has them as attributes.
+        mask: Shape of `view_mask`: hands and views.
+        shapes: Shape of each by its name; None where the number of hands or views stands.
+        card: The network's.
+
+    Raises:
+        EngineError: With the first array that has another shape or type.
+    """
     if len(mask) != 2 or mask[0] < 1 or not 1 <= mask[1] <= MAX_VIEWS:
         raise EngineError(f"view_mask has shape {mask}; give one or more hands and 1..{MAX_VIEWS} views")
-    for name, free in expected_shapes(card).items():
+    for name, free in shapes.items():
         # The first axes that vary are hands, then views.
         shape = tuple(mask[axis] if size is None else size for axis, size in enumerate(free))
-        kind = np.dtype(np.uint8 if name == "crops" else np.float32)
+        kind = np.dtype(_KINDS.get(name, np.float32))
         array: NDArray[np.generic] = getattr(inputs, name)
         if array.shape != shape or array.dtype != kind:
             raise EngineError(

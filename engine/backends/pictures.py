@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.base import (
-    MAX_VIEWS,
     NetworkInputs,
     NetworkOutputs,
     NetworkRuntime,
+    check_arrays,
     check_inputs,
     expected_shapes,
 )
@@ -133,19 +133,10 @@ def check_pictures(inputs: PictureInputs, card: ModelCard) -> None:
         EngineError: With the first input that has another shape or type.
     """
     mask = inputs.view_mask.shape
-    if len(mask) != 2 or mask[0] < 1 or not 1 <= mask[1] <= MAX_VIEWS:
-        raise EngineError(f"view_mask has shape {mask}; give one or more hands and 1..{MAX_VIEWS} views")
     along = nodes_along(card.input_px)
     shapes = {name: shape for name, shape in expected_shapes(card).items() if name != "crops"}
     shapes |= {"nodes": (None, None, along, along, 2), "mirrored": (None,)}
-    for name, free in shapes.items():
-        shape = tuple(mask[axis] if size is None else size for axis, size in enumerate(free))
-        kind = np.dtype(np.bool_ if name == "mirrored" else np.float32)
-        array: NDArray[np.generic] = getattr(inputs, name)
-        if array.shape != shape or array.dtype != kind:
-            raise EngineError(
-                f"{name} is {array.dtype} with shape {array.shape}; network {card.model_id} takes {kind} with {shape}"
-            )
+    check_arrays(inputs, mask, shapes, card)
     if len(inputs.pictures) != mask[1]:
         raise EngineError(f"there are {len(inputs.pictures)} pictures for {mask[1]} views; give one, or None, for each")
     for view, picture in enumerate(inputs.pictures):
