@@ -39,6 +39,7 @@ from engine.hand_model import HandModel
 from engine.model_card import ModelCard
 from engine.network import point_transformer
 from engine.network.config import preset
+from engine.network.export import make_card
 from engine.network.network import UstHandNetwork
 
 _VIEWS: Final = 8
@@ -70,35 +71,13 @@ class Reference:
         return NetworkOutputs(*(getattr(answer, name).numpy() for name in READ_OUTPUTS))
 
 
-def card_of(network: UstHandNetwork, hand_model: HandModel) -> ModelCard:
-    """The card of a network that was never exported."""
-    config = network.config
-    return ModelCard(
-        model_id=f"{config.name}-random",
-        network=config.name,
-        backbone=config.backbone,
-        input_px=config.input_px,
-        hypotheses=config.hypotheses,
-        blocks=config.blocks,
-        past=config.past,
-        channels=config.point_channels,
-        lookahead=config.lookahead,
-        hand_model=hand_model.name,
-        hand_model_sha256=hand_model.sha256,
-        training={},
-        metrics={},
-        commit="",
-        created="2026-01-01",
-        config=config.to_dict(),
-    )
-
-
 def random_network(name: str) -> Reference:
     """A preset with random weights, its batch normalisation set to what it sees of made-up crops."""
     torch.manual_seed(0)
     hand_model = HandModel.load()
     network = UstHandNetwork(preset(name), hand_model, pretrained=False).eval()
-    reference = Reference(network, card_of(network, hand_model))
+    card = make_card(network, hand_model, name=f"{name}-random", training={}, metrics={})
+    reference = Reference(network, card)
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()

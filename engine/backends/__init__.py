@@ -12,7 +12,15 @@ from engine.backends.base import NetworkInputs, NetworkOutputs, NetworkRuntime
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
 
-__all__ = ["NetworkInputs", "NetworkOutputs", "NetworkRuntime", "best_backend", "open_runtime"]
+__all__ = [
+    "NetworkInputs",
+    "NetworkOutputs",
+    "NetworkRuntime",
+    "best_backend",
+    "has_nvidia_driver",
+    "open_runtime",
+    "torch_gpu_reason",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,16 +77,23 @@ def best_backend(path: Path) -> str:
     if reason is None:
         return "tensorrt"
     _LOG.info("backend tensorrt is not used: %s", reason)
-    if any(importlib.util.find_spec(name) is None for name in ("torch", "onnx")):
-        _LOG.warning("there is an NVIDIA GPU, and nothing here that uses it: pip install usthand[train,gpu]")
-        return "onnxruntime"
-    from engine.backends.torch_cuda_backend import gpu_reason
-
-    reason = gpu_reason()
+    reason = torch_gpu_reason()
     if reason is not None:
         _LOG.warning("there is an NVIDIA driver, and the CPU is used: %s", reason)
         return "onnxruntime"
     return "torch"
+
+
+def torch_gpu_reason() -> str | None:
+    """Why PyTorch cannot run a network on a GPU here; None if it can. PyTorch is imported where it is installed."""
+    missing = [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed; pip install 'usthand[train,gpu]'"
+    try:
+        from engine.backends.torch_cuda_backend import gpu_reason
+    except (ImportError, OSError) as error:
+        return f"PyTorch does not load ({error}); install it again"
+    return gpu_reason()
 
 
 def _open_plans(path: Path) -> NetworkRuntime:

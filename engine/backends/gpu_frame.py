@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,18 +13,12 @@ from torch import Tensor
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs
 from engine.backends.gpu_trace import Step
 from engine.backends.packing import result_packing, unpack_result, upload_packing
-from engine.backends.pictures import PictureInputs
-from engine.backends.staging import stage, stage_crops
+from engine.backends.pictures import Form, PictureInputs
+from engine.backends.staging import stage_step
 from engine.model_card import ModelCard
-
-Form: TypeAlias = Literal["pictures", "crops"]
-"""What comes from the host: rectangles of pictures, or crops that were sampled there."""
 
 STAGES: tuple[str, ...] = ("upload", "crops", "network", "download")
 """The parts of a frame on the GPU."""
-
-# The size of the copy changes in steps: most frames then copy as many bytes as the one before.
-_STEP_BYTES = 1 << 16
 
 
 class Sampler(Protocol):
@@ -99,11 +93,7 @@ class Frame:
         Returns:
             How many bytes of it go.
         """
-        if isinstance(inputs, PictureInputs):
-            used = stage(inputs, self._upload, self._host_bytes)
-        else:
-            used = stage_crops(inputs, self._upload, self._host_bytes)
-        return min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+        return stage_step(inputs, self._upload, self._host_bytes)
 
     def work(self, form: Form, size: int | None = None) -> None:
         """Launch a whole frame on the current stream; `size` bytes go up, None being all that there is room for."""

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.base import MAX_VIEWS, NetworkOutputs, NetworkRuntime, expected_shapes
+from engine.backends.base import (
+    MAX_VIEWS,
+    NetworkInputs,
+    NetworkOutputs,
+    NetworkRuntime,
+    check_inputs,
+    expected_shapes,
+)
 from engine.errors import EngineError
 from engine.kernels.places import nodes_along
 from engine.model_card import ModelCard
+
+SLOTS: Final = 2
+"""Steps that may be under way at once, each with buffers, a stream and a graph of its own."""
+
+Form: TypeAlias = Literal["pictures", "crops"]
+"""What comes from the host: rectangles of pictures, or crops that were sampled there."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,6 +55,21 @@ class PictureInputs:
     state_valid: NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Ticket:
+    """A step under way, to be collected.
+
+    Args:
+        hands: B.
+        views: V.
+        slot: Its buffers.
+    """
+
+    hands: int
+    views: int
+    slot: int
+
+
 @runtime_checkable
 class PictureRuntime(NetworkRuntime, Protocol):
     """A network on a GPU that is given pictures instead of crops; two steps can be under way at once."""
@@ -60,14 +88,14 @@ class PictureRuntime(NetworkRuntime, Protocol):
             EngineError: If the inputs' shapes are not the network's, or the runtime fails.
         """
 
-    def submit(self, inputs: PictureInputs) -> Any:
+    def submit(self, inputs: PictureInputs) -> Ticket:
         """Start a step; what it returns is for `collect`. The inputs may be changed once it returns.
 
         Raises:
             EngineError: As `run_pictures`; also if two steps are under way.
         """
 
-    def collect(self, ticket: Any) -> NetworkOutputs:
+    def collect(self, ticket: Ticket) -> NetworkOutputs:
         """Wait for a step.
 
         Raises:
@@ -83,6 +111,19 @@ class PictureRuntime(NetworkRuntime, Protocol):
 
     def memory_bytes(self) -> int:
         """Memory of the GPU that is held."""
+
+
+def checked_form(inputs: PictureInputs | NetworkInputs, card: ModelCard) -> Form:
+    """What comes from the host, checked.
+
+    Raises:
+        EngineError: With the first input that has another shape or type than the network's.
+    """
+    if isinstance(inputs, PictureInputs):
+        check_pictures(inputs, card)
+        return "pictures"
+    check_inputs(inputs, card)
+    return "crops"
 
 
 def check_pictures(inputs: PictureInputs, card: ModelCard) -> None:

@@ -49,7 +49,7 @@ class PlanKey:
         driver: Version of its driver, or `any`.
         library: Name and version of TensorRT.
         precision: `fp16`, `bf16` or `fp32`.
-        plugin: How nearest points are found: `aot`, `jit`, or `topk` without a plugin.
+        plugin: How nearest points are found: `aot` by our kernel within the plan, `topk` without it.
         kernels: Digest of the project's own kernels.
         views: V.
         hands: B.

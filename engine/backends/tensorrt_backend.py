@@ -10,54 +10,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs, check_inputs, read_model
+from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs, read_model
 from engine.backends.cuda_memory import CudaContext
 from engine.backends.frame_graph import FrameGraph
 from engine.backends.gpu_device import Gpu, find_gpu
 from engine.backends.packing import result_packing, unpack_result, upload_packing
-from engine.backends.pictures import PictureInputs, check_pictures
+from engine.backends.pictures import SLOTS, Form, PictureInputs, Ticket, check_pictures, checked_form
 from engine.backends.plan_builder import PlanSettings, plan_key
 from engine.backends.plan_graph import PRECISIONS, network_card, parse_network
 from engine.backends.plans import Plan, PlanKey, any_plan, file_digest, plan_folder, read_plan, write_whole
-from engine.backends.staging import stage, stage_crops
+from engine.backends.staging import stage_step
 from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, find_library
 from engine.backends.trial import trial_inputs, trial_pictures
 from engine.errors import EngineError
 from engine.kernels.library import KernelLibrary
 from engine.model_card import ModelCard
 
-SLOTS: Final = 2
-"""Frames that may be under way at once."""
-
-Form: TypeAlias = Literal["pictures", "crops"]
-"""What comes from the host: rectangles of pictures, or crops that were sampled there."""
-
-# The size of the copy changes in steps: most frames then copy as many bytes as the one before.
-_STEP_BYTES: Final = 1 << 16
 _WARM_UP: Final = 3
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Ticket:
-    """A step that is under way.
-
-    Args:
-        hands: B.
-        views: V.
-        slot: Where.
-    """
-
-    hands: int
-    views: int
-    slot: int
 
 
 class Frame:
@@ -104,11 +81,6 @@ class Frame:
         for name, address in places.items():
             if not self._context.set_tensor_address(name, address):
                 raise EngineError(f"network {model_id}: the plan has no tensor {name!r}; build it again")
-
-    @property
-    def ready(self) -> frozenset[Form]:
-        """The forms that it is captured for."""
-        return frozenset(self._graphs)
 
     @property
     def graph_nodes(self) -> int:
@@ -228,13 +200,8 @@ class Frame:
 
     def _staged(self, inputs: PictureInputs | NetworkInputs) -> tuple[Form, int]:
         """Stage inputs; their form, and how many bytes go up."""
-        if isinstance(inputs, PictureInputs):
-            form: Form = "pictures"
-            used = stage(inputs, self._upload, self._host_up)
-        else:
-            form = "crops"
-            used = stage_crops(inputs, self._upload, self._host_up)
-        return form, min(-(-used // _STEP_BYTES) * _STEP_BYTES, self._upload.size)
+        size = stage_step(inputs, self._upload, self._host_up)
+        return ("pictures" if isinstance(inputs, PictureInputs) else "crops"), size
 
     def _work(self, form: Form, size: int) -> None:
         for part in self.parts(form, size).values():
@@ -319,12 +286,8 @@ class TensorrtRuntime:
         Raises:
             EngineError: As `run`; also if two steps are under way already.
         """
-        if isinstance(inputs, PictureInputs):
-            check_pictures(inputs, self._card)
-        else:
-            check_inputs(inputs, self._card)
+        form = checked_form(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        form: Form = "pictures" if isinstance(inputs, PictureInputs) else "crops"
         frames = self._ready(hands, views, form).frames
         number = next((number for number, frame in enumerate(frames) if not frame.under_way), None)
         if number is None:
@@ -351,7 +314,11 @@ class TensorrtRuntime:
 
         Returns:
             Upload, crops, network and download, milliseconds `(repeats,)` each.
+
+        Raises:
+            EngineError: As `run_pictures`.
         """
+        check_pictures(inputs, self._card)
         hands, views = inputs.view_mask.shape
         frame = self._ready(hands, views, "pictures").frames[0]
         with self._opened().current():

@@ -11,7 +11,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,24 +20,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.backends.base import NetworkInputs, NetworkOutputs, check_inputs
+from engine.backends.base import NetworkInputs, NetworkOutputs
 from engine.backends.gpu_convolution import CONVOLUTION_ADD_RELU
-from engine.backends.gpu_frame import STAGES, Form, Frame
+from engine.backends.gpu_frame import STAGES, Frame
 from engine.backends.gpu_graph import CapturedGraph
 from engine.backends.gpu_network import for_gpu
 from engine.backends.gpu_settings import GpuSettings
 from engine.backends.gpu_step_compiler import compile_step
 from engine.backends.gpu_trace import Step, trace_step
-from engine.backends.pictures import PictureInputs, check_pictures
+from engine.backends.pictures import SLOTS, Form, PictureInputs, Ticket, check_pictures, checked_form
 from engine.backends.torch_backend import load_exported
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
-from engine.kernels.library import KernelLibrary, bindings_reason, checked
+from engine.kernels.library import KernelLibrary, checked, kernels_reason
 from engine.model_card import ModelCard
 from engine.network.network import UstHandNetwork
-
-SLOTS: Final = 2
-"""Frames that may be under way at once."""
 
 _WARM_UP: Final = 3
 _LOG = logging.getLogger(__name__)
@@ -46,25 +43,10 @@ _LOG = logging.getLogger(__name__)
 def gpu_reason() -> str | None:
     """Why PyTorch cannot run on a GPU here; None if it can."""
     if torch.version.cuda is None:
-        return f"PyTorch {torch.__version__} is built without CUDA"
+        return f"PyTorch {torch.__version__} is built without CUDA; install a build with it"
     if not torch.cuda.is_available():
-        return f"PyTorch {torch.__version__} finds no NVIDIA GPU"
-    return bindings_reason()
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Ticket:
-    """A frame under way, to be collected.
-
-    Args:
-        hands: B.
-        views: V.
-        slot: Its buffers.
-    """
-
-    hands: int
-    views: int
-    slot: int
+        return f"PyTorch {torch.__version__} finds no NVIDIA GPU; see nvidia-smi and CUDA_VISIBLE_DEVICES"
+    return kernels_reason()
 
 
 class _Slot:
@@ -187,11 +169,7 @@ class TorchCudaRuntime:
         Raises:
             EngineError: As `run`; also if two steps are under way already.
         """
-        form: Form = "pictures" if isinstance(inputs, PictureInputs) else "crops"
-        if isinstance(inputs, PictureInputs):
-            check_pictures(inputs, self._card)
-        else:
-            check_inputs(inputs, self._card)
+        form = checked_form(inputs, self._card)
         hands, views = inputs.view_mask.shape
         slots = self._ready(hands, views, form)
         number = next((number for number, slot in enumerate(slots) if not slot.under_way), None)
@@ -290,8 +268,7 @@ class TorchCudaRuntime:
             with torch.cuda.stream(slot.stream), torch.no_grad(), arithmetic(self._settings):
                 slot.frame.work(form, size)
             return
-        graph.resize_upload(size)
-        graph.launch()
+        graph.launch(size)
 
     def _ready(self, hands: int, views: int, form: Form) -> list[_Slot]:
         """The slots of so many hands and views, captured for that form."""

@@ -75,7 +75,8 @@ def trial_pictures(
     nodes = np.einsum("bvij,xyj->bvxyi", turns, grid) + centers[:, :, None, None]
     return PictureInputs(
         pictures=[np.ascontiguousarray(picture) for picture in coarse[:, :height, :width]],
-        nodes=nodes.astype(np.float32),
+        # Laid out as a tracker's are: einsum leaves the axes in another order.
+        nodes=nodes.astype(np.float32, order="C"),
         mirrored=np.arange(hands) % 2 == 1,
         projections=trial.projections,
         view_mask=trial.view_mask,

@@ -260,16 +260,7 @@ def checked(answer: tuple[Any, ...], call: str) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def bindings_reason() -> str | None:
-    """Why the CUDA driver's Python bindings cannot be used here; None if they can."""
-    try:
-        _import_driver()
-    except EngineError as error:
-        return str(error)
-    return None
-
-
-def gpu_reason() -> str | None:
+def kernels_reason() -> str | None:
     """Why the kernels cannot run on this process's first GPU; None if they can."""
     try:
         driver: Any = _import_driver()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,8 @@ from capture.errors import RigConfigError
 from capture.rig_config import CameraConfig, OpenCVSource, RigConfig, load_rig, load_rig_config
 from capture.ring import RingLayout
 from capture.shared_memory import SHARED_MEMORY_FOLDER, free_shared_memory_bytes
+from engine.backends import has_nvidia_driver, torch_gpu_reason
+from engine.backends.tensorrt_api import tensorrt_reason
 from server.commands.source_check import check_source
 from server.network import AddressError, listen
 
@@ -32,7 +33,6 @@ _PYTHONS = ((3, 11), (3, 13))
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?:>=\s*([0-9.]+))?")
 # Packages whose native parts fail on import where the system lacks something.
 _NATIVE_MODULES = ("cv2", "numpy", "onnxruntime", "pydantic_core")
-_GPU_PROVIDERS = ("TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider", "CUDAExecutionProvider")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +132,38 @@ def check_providers(providers: Sequence[str] | None = None) -> Finding:
     return Finding("FAIL", "ONNX Runtime", "no CPU provider", "pip install --force-reinstall onnxruntime")
 
 
-def check_gpu(providers: Sequence[str], devices: Path = Path("/dev")) -> Finding:
-    """Look for an NVIDIA GPU; there need not be one."""
-    found = sorted(path.name for path in devices.glob("nvidia[0-9]*"))
-    if not found:
-        return Finding("OK", "GPU", "none; the CPU is used")
-    if any(name in providers for name in _GPU_PROVIDERS) or _importable("tensorrt"):
-        return Finding("OK", "GPU", ", ".join(found))
-    return Finding("WARN", "GPU", f"{', '.join(found)}, but nothing here uses it", "pip install 'usthand[gpu]'")
+def gpu_reasons() -> dict[str, str | None]:
+    """Why each of what can run networks on a GPU does not do so here; None if it does."""
+    return {"TensorRT": tensorrt_reason(), "PyTorch": torch_gpu_reason()}
 
 
-def _importable(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+def check_gpu(
+    devices: Path = Path("/dev"), *, driver: bool | None = None, reasons: Mapping[str, str | None] | None = None
+) -> Finding:
+    """Look for an NVIDIA GPU, which there need not be, and at what would run networks on it.
+
+    Args:
+        devices: Where the system names its GPUs.
+        driver: Whether the CUDA driver's library is there; None looks.
+        reasons: As `gpu_reasons`; None asks it, which imports what is installed.
+    """
+    driver = has_nvidia_driver() if driver is None else driver
+    found = ", ".join(sorted(path.name for path in devices.glob("nvidia[0-9]*"))) or "an NVIDIA driver"
+    if not driver:
+        if found == "an NVIDIA driver":
+            return Finding("OK", "GPU", "none; the CPU is used")
+        detail = f"{found}, but the CUDA driver's library is not found; the CPU is used"
+        return Finding("WARN", "GPU", detail, "install NVIDIA's driver; for a container, its container toolkit")
+    reasons = gpu_reasons() if reasons is None else reasons
+    # TensorRT is taken where there is a plan, PyTorch elsewhere.
+    words = [
+        f"{name}: {'can run networks here' if reason is None else f'no, since {reason}'}"
+        for name, reason in reasons.items()
+    ]
+    detail = "; ".join((found, *words))
+    if None in reasons.values():
+        return Finding("OK", "GPU", detail)
+    return Finding("WARN", "GPU", f"{detail}; the CPU is used", "mend one of them; `auto` then takes it (docs/gpu.md)")
 
 
 def check_shared_memory(need_bytes: int, free_bytes: int | None, *, of_rig: bool) -> Finding:
@@ -238,8 +258,8 @@ def examine(rig: Path | None, port: int) -> Iterator[Finding]:
     yield check_python()
     yield from check_packages()
     yield check_cpu(usable_cpus())
-    yield (runtime := check_providers())
-    yield check_gpu([f"{name}ExecutionProvider" for name in runtime.detail.split(", ")])
+    yield check_providers()
+    yield check_gpu()
     yield check_port(port)
     if rig is None:
         need = sum(RingLayout(width, height, _USUAL_SLOTS).size for width, height in _USUAL_RIG)

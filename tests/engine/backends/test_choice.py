@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import backends
-from engine.backends import best_backend, open_runtime
+from engine.backends import best_backend, open_runtime, torch_gpu_reason
 from engine.errors import EngineError
 
 
@@ -46,7 +46,13 @@ def test_a_gpu_without_torch_is_said(monkeypatch: pytest.MonkeyPatch, caplog: py
     torch_that_says(monkeypatch, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else object())
     assert best_backend(Path("lite.onnx")) == "onnxruntime"
-    assert "pip install usthand[train,gpu]" in caplog.text
+    assert "the CPU is used: torch not installed; pip install 'usthand[train,gpu]'" in caplog.text
+
+
+def test_a_torch_that_does_not_load_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_that_says(monkeypatch, None)
+    monkeypatch.setitem(sys.modules, "engine.backends.torch_cuda_backend", None)
+    assert "PyTorch does not load" in (torch_gpu_reason() or "")
 
 
 def test_torch_without_a_gpu_runs_on_the_cpu_and_says_why(

@@ -62,10 +62,8 @@ class Replayed:
         self.work, self.sizes = work, []
         self.nodes = 7
 
-    def resize_upload(self, size: int) -> None:
+    def launch(self, size: int | None = None) -> None:
         self.sizes.append(size)
-
-    def launch(self) -> None:
         with torch.no_grad():
             self.work()
 
@@ -215,7 +213,7 @@ def test_a_failure_of_the_gpu_says_what_to_do(
     inputs = trial_inputs(SMALL, 1, 2)
     runtime.run(inputs)
 
-    def failing(self: Replayed) -> None:
+    def failing(self: Replayed, size: int) -> None:
         raise failure
 
     with monkeypatch.context() as broken:

@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.kernels import library
-from engine.kernels.library import KernelLibrary, bindings_reason, gpu_reason, knn_kernel, knn_ptx
+from engine.kernels.library import KernelLibrary, kernels_reason, knn_kernel, knn_ptx
 
 
 class Code(IntEnum):
@@ -175,8 +175,7 @@ def test_a_machine_without_the_bindings_is_told_what_to_install(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
     with pytest.raises(EngineError, match=r"cuda-bindings.*pip install 'usthand\[gpu\]'"):
         KernelLibrary()
-    assert "pip install" in (bindings_reason() or "")
-    assert gpu_reason() == bindings_reason()
+    assert "pip install" in (kernels_reason() or "")
 
 
 def test_a_machine_without_a_driver_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,10 +184,9 @@ def test_a_machine_without_a_driver_is_told_so(monkeypatch: pytest.MonkeyPatch) 
 
     driver = SimpleNamespace(cuInit=absent, cuCtxGetDevice=absent)
     monkeypatch.setattr(library, "import_module", lambda _: driver)
-    assert bindings_reason() is None
     with pytest.raises(EngineError, match=r"no NVIDIA driver was found \(libcuda.*--backend onnxruntime"):
         KernelLibrary()
-    assert "no NVIDIA driver was found" in (gpu_reason() or "")
+    assert "no NVIDIA driver was found" in (kernels_reason() or "")
 
 
 def test_a_gpu_that_can_be_used_has_no_reason_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,5 +200,5 @@ def test_a_gpu_that_can_be_used_has_no_reason_against_it(monkeypatch: pytest.Mon
             CUdevice_attribute=driver.CUdevice_attribute,
         )
         monkeypatch.setattr(library, "import_module", lambda _, bindings=bindings: bindings)
-        reason = gpu_reason()
+        reason = kernels_reason()
         assert reason is None if found is None else found in (reason or "")

@@ -105,13 +105,38 @@ def test_one_cpu_is_few_but_works() -> None:
     assert [checkup.check_cpu(count).state for count in (1, 2, 64)] == ["WARN", "OK", "OK"]
 
 
-def test_no_gpu_is_fine_and_an_unused_one_a_warning(tmp_path: Path) -> None:
-    cpu, cuda = ("CPUExecutionProvider",), ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert checkup.check_gpu(cpu, tmp_path).state == "OK"
+def test_no_gpu_is_fine(tmp_path: Path) -> None:
+    finding = checkup.check_gpu(tmp_path, driver=False)
+    assert (finding.state, finding.detail) == ("OK", "none; the CPU is used")
+
+
+def test_a_gpu_says_what_would_use_it_and_why_not(tmp_path: Path) -> None:
     (tmp_path / "nvidia0").touch()
-    assert checkup.check_gpu(cuda, tmp_path).state == "OK"
-    if not checkup._importable("tensorrt"):
-        assert checkup.check_gpu(cpu, tmp_path).state == "WARN"
+    (tmp_path / "nvidiactl").touch()
+    none = {"TensorRT": "no plan; build one", "PyTorch": "PyTorch 2.9 is built without CUDA"}
+    unused = checkup.check_gpu(tmp_path, driver=True, reasons=none)
+    assert unused.state == "WARN"
+    assert unused.detail.startswith(
+        "nvidia0; TensorRT: no, since no plan; build one; PyTorch: no, since PyTorch 2.9 is"
+    )
+    assert unused.detail.endswith("the CPU is used")
+    assert "docs/gpu.md" in unused.remedy
+    used = checkup.check_gpu(tmp_path, driver=True, reasons=none | {"PyTorch": None})
+    assert (used.state, used.remedy) == ("OK", "")
+    assert "PyTorch: can run networks here" in used.detail
+    assert "TensorRT: no, since no plan" in used.detail
+
+
+def test_a_gpu_without_its_library_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "nvidia0").touch()
+    finding = checkup.check_gpu(tmp_path, driver=False)
+    assert finding.state == "WARN"
+    assert "the CUDA driver's library is not found" in finding.detail
+    assert "container toolkit" in finding.remedy
+
+
+def test_the_reasons_of_this_machine_are_words() -> None:
+    assert all(reason is None or reason for reason in checkup.gpu_reasons().values())
 
 
 def test_a_runtime_without_a_cpu_provider_fails() -> None:
