@@ -52,6 +52,8 @@ class AdaptConfig:
         held_out: Share of the recording, its end, that judges and is not learnt from.
         fit: Steps and rates. The trunk is held fixed: it has seen more hands than a recording has.
         stride: A hand's windows begin so many frame sets apart.
+        start_share: The adapted weights lie so far back on the way to those that they started from: a recording shows
+            little of what hands do.
     """
 
     held_out: float = 0.5
@@ -59,6 +61,7 @@ class AdaptConfig:
         default_factory=lambda: FitConfig(epochs=6, learning_rate=2e-4, train_backbone=False, fewest_views=2)
     )
     stride: int = 1
+    start_share: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.held_out <= 0.9:
@@ -151,7 +154,7 @@ def adapt(
     first_judged = round((1.0 - config.held_out) * frame_sets_of(windows))
     learnt = windows_before(windows, first_judged)
     data = AgreedLabels(learnt if beside is None else Joined([learnt, beside]))
-    run = RunConfig(network, config.fit, start=start)
+    run = RunConfig(network, config.fit, start=start, start_share=config.start_share)
     weights_path = train(
         folder / _RUN,
         run,

@@ -25,6 +25,7 @@ from engine.hand_model.model import HandModel
 from engine.network.config import NetworkConfig
 from engine.network.network import UstHandNetwork
 from engine.network.weights import load_weights, save_weights
+from training.blend import blend
 from training.calibrate import calibrate
 from training.datasets.base import WindowSource
 from training.distributed import processes, rank
@@ -57,6 +58,7 @@ class RunConfig:
             random ones.
         validation_windows: So many windows of the validation data are looked at after each epoch.
         save_every: Steps between two kept states; an epoch's end is always kept.
+        start_share: The last weights lie so far back on the way to those of `start`; see `training.blend`.
     """
 
     network: NetworkConfig
@@ -65,6 +67,13 @@ class RunConfig:
     start: Path | None = None
     validation_windows: int = 64
     save_every: int = 200
+    start_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start_share < 1.0:
+            raise ValueError(f"start_share is {self.start_share}; it lies between 0 and 1, below 1")
+        if self.start_share and self.start is None:
+            raise ValueError(f"start_share is {self.start_share} and there is no start; give the weights to start from")
 
 
 def train(
@@ -148,6 +157,8 @@ def train(
             if writer is not None:
                 writer.close()
         if rank() == 0:
+            if config.start is not None and config.start_share:
+                blend(network, load_network(config.start, hand_model), config.start_share)
             _finish(folder, network, hand_model, record, seen, time.monotonic() - started)
     return folder / WEIGHTS
 
@@ -161,6 +172,8 @@ def _record(
         "fit": asdict(config.fit),
         "losses": asdict(config.losses),
         "start": None if config.start is None else config.start.name,
+        # Not in runs that were begun before there was such a thing.
+        **({"start_share": config.start_share} if config.start_share else {}),
         "data": _told(data),
         "validation": None if validation is None else _told(validation),
         "hand_model": {"name": hand_model.name, "sha256": hand_model.sha256},

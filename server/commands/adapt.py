@@ -42,6 +42,10 @@ def adapt(
         float, typer.Option("--held-out", help="Share of the recording, its end, that judges and is not learnt from.")
     ] = 0.5,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each window is seen.")] = 6,
+    start_share: Annotated[
+        float,
+        typer.Option("--start-share", help="So far back towards the start's weights go the adapted ones, 0 to 1."),
+    ] = 0.5,
     beside: Annotated[
         Path | None, typer.Option("--beside", help="Other windows to learn from too, so that less is forgotten.")
     ] = None,
@@ -79,7 +83,7 @@ def adapt(
     config, calibrated = open_rig(recording / RIG_NAME if recording.is_dir() else recording)
     if len(calibrated) < 2:
         raise ValueError(f"{recording}: has {len(calibrated)} camera; adaptation needs two or more")
-    adaptation = AdaptConfig(held_out=held_out)
+    adaptation = AdaptConfig(held_out=held_out, start_share=start_share)
     with _bars() as bars:
         verdict = run(
             out,

@@ -32,6 +32,9 @@ def train(
     ] = None,
     network: Annotated[str, typer.Option("--network", help="lite or resnet34.")] = "lite",
     start: Annotated[Path | None, typer.Option("--start", help="Weights to start from, of the same network.")] = None,
+    start_share: Annotated[
+        float, typer.Option("--start-share", help="So far back towards the start's weights go the last ones, 0 to 1.")
+    ] = 0.0,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each window is seen.")] = 30,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a step, over all processes.")] = 8,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Adam's, at the start.")] = 3e-4,
@@ -104,6 +107,7 @@ def train(
         ),
         losses=LossWeights(heatmap=heatmap_weight),
         start=start,
+        start_share=start_share,
     )
 
     def say(report: EpochReport, reached: dict[str, float]) -> None:
