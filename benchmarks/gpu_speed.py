@@ -38,8 +38,8 @@ from engine.factory import shipped_path
 from engine.hand_model import HandModel
 from engine.model_card import ModelCard
 from engine.network import point_transformer
+from engine.network.card import make_card
 from engine.network.config import preset
-from engine.network.export import make_card
 from engine.network.network import UstHandNetwork
 
 _VIEWS: Final = 8

@@ -21,7 +21,8 @@ from calibration import Rig
 from capture.frames import FrameSet
 from engine.factory import open_engine
 from engine.hand_model.model import HandModel
-from engine.network.export import export_network, make_card
+from engine.network.card import make_card
+from engine.network.export import export_network
 from engine.network.weights import load_weights
 from engine.types import HandEngine
 from training.agreement import AgreedLabels

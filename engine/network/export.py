@@ -11,14 +11,12 @@ import ast
 import copy
 import logging
 import math
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -32,12 +30,10 @@ from torch import Tensor, nn
 from engine.backends.base import INPUT_NAMES, MAX_VIEWS, OUTPUT_NAMES, READ_OUTPUTS, NetworkInputs, NetworkOutputs
 from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 from engine.backends.trial import trial_inputs
-from engine.code_version import code_version
 from engine.errors import EngineError
-from engine.hand_model.model import HandModel
 from engine.model_card import ModelCard
 from engine.network.network import UstHandNetwork
-from engine.network.weights import weight_names, weights_digest
+from engine.network.weights import weight_names
 
 OPSET: Final = 20
 """Version of ONNX's operators; from 23 on attention becomes an operator that TensorRT-RTX's parser crashes on."""
@@ -160,58 +156,6 @@ def export_network(
 
 EXPORT_STEPS: Final = 4
 """How often `export_network` tells its `advance`."""
-
-
-def make_card(
-    network: UstHandNetwork,
-    hand_model: HandModel,
-    *,
-    name: str,
-    training: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    notes: str = "",
-) -> ModelCard:
-    """Write the card of a network.
-
-    Args:
-        network: With the weights that will be exported.
-        hand_model: What it was built with.
-        name: What the model is called; its id is this and a digest of the weights.
-        training: What it learnt from.
-        metrics: What it reaches.
-        notes: A remark for people.
-
-    Returns:
-        The card, of today or of SOURCE_DATE_EPOCH where that is set.
-    """
-    config = network.config
-    names = weight_names(network)
-    digest = weights_digest({key: tensor for key, tensor in network.state_dict().items() if key in names})
-    return ModelCard(
-        model_id=f"{name}-{digest[:8]}",
-        network=config.name,
-        backbone=config.backbone,
-        input_px=config.input_px,
-        hypotheses=config.hypotheses,
-        blocks=config.blocks,
-        past=config.past,
-        channels=config.point_channels,
-        lookahead=config.lookahead,
-        hand_model=hand_model.name,
-        hand_model_sha256=hand_model.sha256,
-        training=dict(training),
-        metrics=dict(metrics),
-        commit=code_version(),
-        created=_today().isoformat(),
-        config=config.to_dict(),
-        notes=notes,
-    )
-
-
-def _today() -> date:
-    """Today in UTC; SOURCE_DATE_EPOCH, which makes builds reproducible, stands for it where it is set."""
-    epoch_s = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(epoch_s), UTC).date() if epoch_s else datetime.now(UTC).date()
 
 
 def _check_card(card: ModelCard, network: UstHandNetwork) -> None:

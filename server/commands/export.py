@@ -53,7 +53,8 @@ def export(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from engine.hand_model.model import HandModel
-    from engine.network.export import EXPORT_STEPS, export_network, make_card
+    from engine.network.card import make_card
+    from engine.network.export import EXPORT_STEPS, export_network
 
     if not out.parent.is_dir():
         raise FileNotFoundError(ENOENT, "no such folder; make it first", str(out.parent))

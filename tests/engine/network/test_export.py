@@ -25,8 +25,9 @@ from engine.errors import EngineError  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
 from engine.model_card import ModelCard  # noqa: E402
 from engine.network import export  # noqa: E402
+from engine.network.card import make_card  # noqa: E402
 from engine.network.config import NetworkConfig, preset  # noqa: E402
-from engine.network.export import EXPORT_STEPS, ExportReport, by_torch, export_network, make_card  # noqa: E402
+from engine.network.export import EXPORT_STEPS, ExportReport, by_torch, export_network  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
 from engine.network.weights import weight_names  # noqa: E402
 from tests.engine.network.support import SMALL, stirred_network  # noqa: E402
