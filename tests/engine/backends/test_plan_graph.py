@@ -31,7 +31,8 @@ from engine.factory import shipped_path
 from tests.engine.backends.support import CARD, stub_model
 
 VIEWS = 4
-WORST_MM = 0.1
+# What float16 moves the shipped trunk's joints by, with room to spare; docs/tensorrt.md has the figures.
+WORST_MM = 0.3
 
 
 @pytest.fixture(scope="module")
