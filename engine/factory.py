@@ -66,13 +66,18 @@ def open_engine(
             raise EngineError(f"backend {backend!r} does not run the detector engine; use auto or onnxruntime")
         config = DetectorConfig(landmarks=MODELS[model], roster=roster, smoothing=one_euro)
         return DetectorEngine(HandModel.load(hand_model), config)
-    path = shipped_path(model) if model in SHIPPED else Path(model)
+    path = network_path(model)
     if path.suffix != _EXPORTED and not path.is_file():
         raise EngineError(
             f"model {model!r} is not known; this version has: {', '.join([*MODELS, *SHIPPED])}; or give the path of an "
             f"exported network, an {_EXPORTED} file"
         )
     return _open_network(path, backend, HandModel.load(hand_model), roster, one_euro)
+
+
+def network_path(model: str) -> Path:
+    """The file that a model's name means: that of `SHIPPED`, or the name as a path."""
+    return shipped_path(model) if model in SHIPPED else Path(model)
 
 
 def shipped_path(model: str) -> Path:

@@ -208,7 +208,7 @@ def network_stages(path: Path, views: int) -> tuple[StageTimes, ...]:
     """
     with closing(open_runtime(path)) as runtime:
         inputs = trial_inputs(runtime.card, 1, views)
-    return tuple(_stage(f"network: {name}", times) for name, times in stage_times_ms(path, inputs).items())
+    return tuple(_stage(f"network, one hand: {name}", times) for name, times in stage_times_ms(path, inputs).items())
 
 
 def _stage(name: str, times_ms: NDArray[np.float64]) -> StageTimes:

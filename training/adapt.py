@@ -32,7 +32,7 @@ from training.feeds import Windows
 from training.fit import FitConfig, StepReport
 from training.footage import frame_sets_of, is_labelled, label_footage, windows_before
 from training.leave_one_out import MIN_VIEWS, HeldOut, Place, SingleView, answer_without_each_view, score
-from training.run import RunConfig, load_network, train
+from training.run import RunConfig, check_start_share, load_network, train
 
 _WINDOWS: Final = "windows"
 _RUN: Final = "run"
@@ -67,6 +67,7 @@ class AdaptConfig:
     def __post_init__(self) -> None:
         if not 0.1 <= self.held_out <= 0.9:
             raise ValueError(f"held_out is {self.held_out}; hold back a share between 0.1 and 0.9")
+        check_start_share(self.start_share)
 
 
 @dataclass(frozen=True, slots=True)

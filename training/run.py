@@ -70,10 +70,19 @@ class RunConfig:
     start_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.start_share < 1.0:
-            raise ValueError(f"start_share is {self.start_share}; it lies between 0 and 1, below 1")
+        check_start_share(self.start_share)
         if self.start_share and self.start is None:
             raise ValueError(f"start_share is {self.start_share} and there is no start; give the weights to start from")
+
+
+def check_start_share(share: float) -> None:
+    """Refuse a share that keeps less than nothing, or leaves nothing that was learnt.
+
+    Raises:
+        ValueError: If it is none from 0 to below 1.
+    """
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"start_share is {share}; give one from 0 to below 1, 0.5 for instance")
 
 
 def train(

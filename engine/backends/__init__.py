@@ -53,12 +53,12 @@ def open_runtime(
                 from engine.backends.torch_backend import TorchRuntime
                 from engine.backends.torch_cuda_backend import TorchCudaRuntime, gpu_reason
             except ModuleNotFoundError as error:
-                raise EngineError(f"backend 'torch' needs {error.name}: pip install usthand[train]") from error
+                raise EngineError(f"backend 'torch' needs {error.name}: pip install 'usthand[train]'") from error
 
             reason = gpu_reason()
             if reason is None:
                 return TorchCudaRuntime(path, hand_model)
-            _LOG.info("backend torch runs on the CPU: %s", reason)
+            _LOG.warning("backend torch runs on the CPU: %s", reason)
             return TorchRuntime(path, threads, hand_model)
         case "tensorrt":
             return _open_plans(path)

@@ -36,7 +36,10 @@ def adapt(
     model: ModelOption = "detector",
     start: Annotated[
         Path | None,
-        typer.Option("--start", help="Weights or exported network to start from; the running network by default."),
+        typer.Option(
+            "--start",
+            help="Weights or exported network to start from; --model by default, or lite if that is no network.",
+        ),
     ] = None,
     held_out: Annotated[
         float, typer.Option("--held-out", help="Share of the recording, its end, that judges and is not learnt from.")
@@ -44,7 +47,9 @@ def adapt(
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each window is seen.")] = 6,
     start_share: Annotated[
         float,
-        typer.Option("--start-share", help="So far back towards the start's weights go the adapted ones, 0 to 1."),
+        typer.Option(
+            "--start-share", help="How much of the start's weights is kept: 0 none, 0.5 half, near 1 nearly all."
+        ),
     ] = 0.5,
     beside: Annotated[
         Path | None, typer.Option("--beside", help="Other windows to learn from too, so that less is forgotten.")

@@ -47,7 +47,7 @@ def bench(
     from rich.table import Table
 
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
-    from engine.factory import SHIPPED, open_engine, shipped_path
+    from engine.factory import network_path, open_engine
     from engine.synthetic.rigs import make_rig
     from server.bench import gpu_bench, measure, network_stages
     from server.commands.sources import SCENE_SEED, open_rig, open_session
@@ -72,7 +72,7 @@ def bench(
     result = replace(result, rig=config.name or result.rig)
     on_gpu: tuple[GpuBench, ...] = ()
     if card.kind == "network":
-        path = shipped_path(model) if model in SHIPPED else Path(model)
+        path = network_path(model)
         if card.backend.startswith("onnxruntime"):
             result = replace(result, stages=(*result.stages, *network_stages(path, result.views)))
         else:

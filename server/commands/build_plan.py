@@ -19,7 +19,7 @@ _CAPABILITY_PARTS: Final = 2
 
 
 def build_plan(
-    model: Annotated[Path, typer.Argument(help="A file that `usthand export` wrote.")],
+    model: Annotated[str, typer.Argument(help="lite, or a file that `usthand export` wrote.")],
     views: Annotated[
         str, typer.Option("--views", help="Numbers of cameras to plan for: 4, 2,4 or 1..8; a rig has one.")
     ] = "1..8",
@@ -47,22 +47,29 @@ def build_plan(
 ) -> None:
     """Build TensorRT plans of an exported network: one for each number of cameras and of hands.
 
-    Give the rig's number of cameras with --views: each plan takes minutes. Plans are kept, and one that
-    fits is not built again; `usthand serve --model MODEL` uses them.
+    Needs an NVIDIA GPU and the extra `gpu`. Give the rig's number of cameras with --views: without it all 16 plans of
+    1 to 8 are built, and each takes from seconds to minutes. Plans are kept, and one that fits is not built again;
+    `usthand serve --model MODEL` uses them.
 
     For example:
 
-        usthand build-plan lite.onnx --views 4
+        usthand build-plan lite --views 4
 
-        usthand build-plan lite.onnx --views 2,4 --hands 1 --precision bf16
+        usthand build-plan mine.onnx --views 2,4 --hands 1 --precision bf16
     """
+    require_packages("build-plan", ("onnx",), extra="gpu")
     from engine.backends.plan_builder import PlanSettings
     from engine.backends.plan_graph import PRECISIONS
     from engine.backends.plans import plan_folder
     from engine.backends.tensorrt_api import find_library
     from engine.errors import EngineError
+    from engine.factory import SHIPPED, network_path
 
-    require_packages("build-plan", ("onnx",), extra="gpu")
+    path = network_path(model)
+    if not path.is_file():
+        raise EngineError(
+            f"{path}: there is no such file; make one with `usthand export`, or give {' or '.join(SHIPPED)}"
+        )
     chosen = next((known for known in PRECISIONS if known == precision), None)
     if chosen is None:
         raise EngineError(f"--precision {precision!r} is not known; use {', '.join(PRECISIONS)}")
@@ -71,7 +78,7 @@ def build_plan(
     folder = plan_folder(plan)
     library = find_library()
     for count, hand in sizes:
-        built = _build(model, folder, library, settings, count, hand, force)
+        built = _build(path, folder, library, settings, count, hand, force)
         took = f"built in {built.seconds:.1f} s" if built.seconds else "was there"
         typer.echo(
             f"{built.path}: {count} view{'s' * (count > 1)}, {hand} hand{'s' * (hand > 1)}, "

@@ -9,6 +9,7 @@ import typer
 
 from server.commands.options import (
     DEFAULT_RECORDINGS,
+    BackendOption,
     DriftOption,
     HostOption,
     InsecureOption,
@@ -31,6 +32,7 @@ def demo(
     hands: Annotated[int, typer.Option("--hands", min=1, max=2, help="Hands in the scene.")] = 2,
     model: ModelOption = "detector",
     models: ModelsOption = None,
+    backend: BackendOption = "auto",
     host: HostOption = "127.0.0.1",
     insecure: InsecureOption = False,
     token_file: TokenFileOption = None,
@@ -51,6 +53,8 @@ def demo(
         usthand demo --port 8080 --views 6 --hands 1
 
         usthand demo --leap --vmc 127.0.0.1:39540
+
+        usthand demo --model lite --backend torch
     """
     # Imported here so that `usthand --help` need not load the engine.
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
@@ -75,6 +79,6 @@ def demo(
         title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",
         rig=rig,
         open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
-        models=ModelPlace(model, partial(open_engine, smoothing=smoothing), models),
+        models=ModelPlace(model, partial(open_engine, backend=backend, smoothing=smoothing), models),
         recordings=RecordingPlace(recordings, config),
     )

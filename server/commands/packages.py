@@ -16,4 +16,4 @@ def require_packages(command: str, packages: Sequence[str], extra: str = "train"
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise EngineError(f"{command} needs {', '.join(missing)}: pip install usthand[{extra}]")
+        raise EngineError(f"{command} needs {', '.join(missing)}: pip install 'usthand[{extra}]'")

@@ -33,7 +33,10 @@ def train(
     network: Annotated[str, typer.Option("--network", help="lite or resnet34.")] = "lite",
     start: Annotated[Path | None, typer.Option("--start", help="Weights to start from, of the same network.")] = None,
     start_share: Annotated[
-        float, typer.Option("--start-share", help="So far back towards the start's weights go the last ones, 0 to 1.")
+        float,
+        typer.Option(
+            "--start-share", help="How much of the start's weights is kept: 0 none, near 1 nearly all. Needs --start."
+        ),
     ] = 0.0,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each window is seen.")] = 30,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Windows a step, over all processes.")] = 8,

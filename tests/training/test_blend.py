@@ -44,5 +44,5 @@ def test_the_last_weights_lie_between(hand_model: HandModel, small_samples: Samp
 def test_a_share_without_a_start_is_refused() -> None:
     with pytest.raises(ValueError, match=r"start_share is 0\.5 and there is no start"):
         RunConfig(network=SMALL, fit=CONFIG, start_share=0.5)
-    with pytest.raises(ValueError, match=r"start_share is 1\.0; it lies between"):
+    with pytest.raises(ValueError, match=r"start_share is 1\.0; give one from 0 to below 1"):
         RunConfig(network=SMALL, fit=CONFIG, start=Path("start.pt"), start_share=1.0)

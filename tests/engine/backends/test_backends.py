@@ -101,7 +101,7 @@ def test_a_backend_that_is_not_there(write: Callable[..., Path], monkeypatch: py
 def test_the_torch_backend_without_torch(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "engine.backends.torch_backend", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert refusal(write(), "torch") == "backend 'torch' needs torch: pip install usthand[train]"
+    assert refusal(write(), "torch") == "backend 'torch' needs torch: pip install 'usthand[train]'"
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])

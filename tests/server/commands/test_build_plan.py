@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ pytest.importorskip("onnx")
 from typer.testing import CliRunner
 
 from engine.errors import EngineError
+from engine.factory import shipped_path
 from server.cli import app
 from server.commands.build_plan import read_views
 from tests.engine.backends.host_gpu import Machine
@@ -73,3 +75,31 @@ def test_what_cannot_be_is_refused(
     done = build(str(model), "--no-plugin", "--plan", str(model.parent), *arguments)
     assert done.exit_code != 0
     assert said in str(done.exception)
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("onnx.", "engine.backends.plan"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = build("lite", "--views", "4")
+    assert isinstance(done.exception, EngineError)
+    assert str(done.exception) == "build-plan needs onnx: pip install 'usthand[gpu]'"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = build(str(tmp_path / "nothere.onnx"), "--views", "4")
+    assert isinstance(done.exception, EngineError)
+    assert f"{tmp_path / 'nothere.onnx'}: there is no such file" in str(done.exception)
+
+
+def test_the_network_that_ships_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[Path] = []
+
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        planned.append(path)
+        raise EngineError("far enough")
+
+    Machine().install(monkeypatch)
+    monkeypatch.setattr("engine.backends.plan_builder.build_plan", refuse)
+    assert "far enough" in str(build("lite", "--views", "4", "--plan", str(tmp_path)).exception)
+    assert planned == [shipped_path("lite")]
