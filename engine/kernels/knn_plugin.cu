@@ -1,7 +1,7 @@
 // The nearest-points kernels as TensorRT launches them from a plan: their arguments in its order, which is inputs, numbers,
 // outputs. Else they are those of knn.cu, with indices of 32 bits.
 
-#include "knn.cu"
+#include "knn_warp.h"
 
 #define USTHAND_KNN_PLUGIN(POINTS, GROUPS, WIDTH)                                                                   \
   static_assert(POINTS == usthand::kLanes * GROUPS * WIDTH, "a kernel's name says how many points it holds");       \

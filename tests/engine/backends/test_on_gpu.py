@@ -144,7 +144,8 @@ def test_nothing_is_captured_on_a_frame_that_was_prepared(
     runtime.prepare(2, 2)
     monkeypatch.setattr("engine.backends.torch_cuda_backend.CapturedGraph", None)
     for hands in (1, 2):
-        runtime.run_pictures(trial_pictures(SMALL, hands, 2))
+        answer = runtime.run_pictures(trial_pictures(SMALL, hands, 2))
+        assert answer.joints.shape == (hands, 21, 3)
 
 
 def test_half_precision_compiled_and_fused_is_near(network: UstHandNetwork) -> None:
