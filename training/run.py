@@ -32,6 +32,7 @@ from training.distributed import processes, rank
 from training.evaluate import evaluate
 from training.feeds import Feed, WindowFeed, near
 from training.fit import EpochReport, FitConfig, StepReport, fit
+from training.half_weights import round_to_half
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
 from training.pictures import overlay
@@ -299,7 +300,8 @@ def _finish(
     samples: list[tuple[Window, Truth | None]],
     seconds: float,
 ) -> None:
-    """Give the covariance its scale and the weights their last figures."""
+    """Give the weights their last digits and figures, and the covariance its scale."""
+    round_to_half(network.backbone)
     known = _known(samples)
     if known:
         # One half sets the scale, the other says what it is worth.
