@@ -74,7 +74,7 @@ def agree(views: list[HandView], rig: Rig, max_disagreement_px: float, robust: R
     triangulated = triangulate(observe(views, rig), robust)
     if triangulated is None or not plausible_hand(triangulated.joints_world):
         return None
-    believed = np.nanmedian(triangulated.residual_px[[v.view for v in views]], axis=1)
+    believed = np.median(triangulated.residual_px[[v.view for v in views]], axis=1)
     return triangulated if np.count_nonzero(believed <= max_disagreement_px) >= 2 else None
 
 
