@@ -167,7 +167,7 @@ def read_chunk(file: IO[bytes], place: ChunkPlace, path: Path) -> list[McapRecor
     content = BytesIO(file.read(place.length))
     try:
         return breakup_chunk(Chunk.read(ReadDataStream(content)), validate_crc=True)
-    except Exception as error:  # noqa: BLE001 - each way of packing a chunk has errors of its own
+    except Exception as error:  # each way of packing has kinds of its own
         raise RecordingError(
             f"recording {path} is damaged at byte {place.offset} ({error}); take another copy of it"
         ) from error

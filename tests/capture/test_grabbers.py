@@ -24,6 +24,7 @@ from tests.capture.support import (
     index_of,
     stamped,
     write_timestamps,
+    write_uneven_video,
     write_video,
 )
 
@@ -124,6 +125,72 @@ def test_a_loop_goes_on_counting(tmp_path: Path) -> None:
     assert seen == [(i, 100 * i, i % 4) for i in range(10)]
 
 
+UNEVEN = [0, 1, 2, 4, 7, 8, 9, 11, 14, 15]
+
+
+@pytest.mark.parametrize("name", ["v.mov", "v.mkv"])
+def test_uneven_frames_are_all_there_at_their_own_times(tmp_path: Path, name: str) -> None:
+    # Matroska holds no number of frames: OpenCV's is made of duration and rate, here 16 for 10.
+    grabber = VideoFileGrabber(FileSource(path=write_uneven_video(tmp_path / name, UNEVEN)), "lossless", StepClock())
+    grabber.open()
+    grabs, numbers = everything(grabber)
+    assert numbers == list(range(10))
+    assert [round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND) for grab in grabs] == UNEVEN
+
+
+@pytest.mark.parametrize("name", ["v.mov", "v.mkv"])
+def test_a_loop_of_uneven_frames_keeps_their_times(tmp_path: Path, name: str) -> None:
+    source = FileSource(path=write_uneven_video(tmp_path / name, UNEVEN), loop=True)
+    grabber = VideoFileGrabber(source, "live", StepClock())
+    grabber.open()
+    grabber.start(100 * SECOND)
+    into = blank()
+    seen = []
+    for _ in range(80):
+        grab = grabber.grab(into)
+        assert grab is not None
+        seen.append((grab.index, round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND), grab.behind))
+    assert seen == [(10 * k + i, 16 * k + tick, 0) for k in range(8) for i, tick in enumerate(UNEVEN)]
+
+
+def test_a_replay_of_unknown_length_comes_back_to_the_present(tmp_path: Path) -> None:
+    path = tmp_path / "v.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", blank() + grey_of(i))[1].tobytes() for i in range(10)))
+    clock = StepClock()
+    grabber = VideoFileGrabber(FileSource(path=path, loop=True, fps=10), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns - 12 * SECOND - SECOND // 2)
+    into = blank()
+    grab = grabber.grab(into)
+    assert grab is not None
+    assert (grab.timestamp_ns, clock.time_ns) == (100 * SECOND, 100 * SECOND)
+    assert index_of(into) == 5
+
+
+def test_loops_that_are_over_are_skipped_and_counted(tmp_path: Path) -> None:
+    source = FileSource(path=write_video(tmp_path / "v.avi", 4, fps=10), loop=True)
+    clock = StepClock()
+    grabber = VideoFileGrabber(source, "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert grabber.grab(into) is not None
+    clock.time_ns += 2 * SECOND + SECOND // 20
+    grab = grabber.grab(into)
+    assert grab is not None
+    assert (grab.index, grab.behind, index_of(into)) == (20, 19, 0)
+
+
+def test_a_cut_file_without_a_count_of_frames_is_known_by_its_duration(tmp_path: Path) -> None:
+    path = write_uneven_video(tmp_path / "v.mkv", range(60))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    grabber = VideoFileGrabber(FileSource(path=path), "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match=r"v\.mkv ended after [01]\.\d of its 2\.0 declared seconds"):
+        everything(grabber)
+
+
 def test_the_picture_is_written_where_it_was_asked_to(tmp_path: Path) -> None:
     grabber = VideoFileGrabber(FileSource(path=write_video(tmp_path / "v.avi", 2)), "lossless", StepClock())
     grabber.open()
@@ -172,6 +239,26 @@ def test_timestamps_of_another_recording_are_refused(tmp_path: Path) -> None:
     times = write_timestamps(tmp_path / "t.csv", {"0": [1.0, 2.0]})
     with pytest.raises(CaptureError, match=r"declares 3 frames, but .* have 2 rows"):
         VideoFileGrabber(stamped(video, times, "0"), "live", StepClock()).open()
+
+
+def test_timestamps_do_for_a_file_without_a_count_of_frames(tmp_path: Path) -> None:
+    video = write_uneven_video(tmp_path / "v.mkv", UNEVEN)
+    times = write_timestamps(tmp_path / "t.csv", {"x": [tick / 30 for tick in UNEVEN]})
+    grabber = VideoFileGrabber(stamped(video, times, "x"), "lossless", StepClock())
+    grabber.open()
+    grabs, _ = everything(grabber)
+    assert [round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND) for grab in grabs] == UNEVEN
+    longer = write_timestamps(tmp_path / "l.csv", {"x": [tick / 30 for tick in [*UNEVEN, 16]]})
+    grabber = VideoFileGrabber(stamped(video, longer, "x"), "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match="after 10 of its 11 declared frames"):
+        everything(grabber)
+
+
+def test_loops_are_equally_long_for_all_cameras_of_a_rig(tmp_path: Path) -> None:
+    times = {"x": [0.0, 0.1, 0.2, 0.3], "y": [0.003, 0.203, 0.303], "z": [0.15]}
+    path = write_timestamps(tmp_path / "t.csv", times)
+    assert {load_timestamps(path, cam).period_ns for cam in "xyz"} == {403_000_000}
 
 
 @pytest.mark.parametrize(
