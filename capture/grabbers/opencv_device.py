@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
-from capture.grabbers.protocol import Clock, Grab, GrabberInfo
+from capture.grabbers.protocol import Clock, Grab, GrabberInfo, Lost
 from capture.rig_config import OpenCVSource
 
 _FPS_TOLERANCE = 0.05
 _OLDEST_STAMP_NS = 1_000_000_000
+_MOST_BROKEN = 60
 
 
 def open_device(device: int | str) -> cv2.VideoCapture:
@@ -54,6 +56,7 @@ class OpenCVGrabber:
         self._height = source.height or height
         self._clock = clock
         self._next = first_index
+        self._broken = 0
         self._opener = opener
         self._device: cv2.VideoCapture | None = None
 
@@ -101,24 +104,36 @@ class OpenCVGrabber:
     def start(self, epoch_ns: int) -> None:
         """Begin: a camera needs no epoch."""
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Wait for the next frame."""
         if self._device is None:
             raise CaptureError(f"{self._name} is not open; call open() first")
-        undecodable = 0
-        while True:
-            if not self._device.grab():
-                raise CaptureError(f"{self._name} stopped giving frames; check its cable and its bus's bandwidth")
-            received_ns = self._clock.now_ns()
-            index = self._next
-            self._next += 1
-            there, image = self._device.retrieve(into)
-            if there:
-                settle(image, into, self._name)
-                return Grab(self._exposure_ns(received_ns), received_ns, index, undecodable=undecodable)
-            undecodable += 1
-            if not self._clock.wait_until(received_ns):
-                return None
+        if self._broken >= _MOST_BROKEN:
+            raise CaptureError(
+                f"{self._name} gave {self._broken} pictures one after the other that cannot be decoded; check its "
+                "cable and its bus's bandwidth, or ask for another fourcc"
+            )
+        if not self._device.grab():
+            raise CaptureError(f"{self._name} stopped giving frames; check its cable and its bus's bandwidth")
+        received_ns = self._clock.now_ns()
+        index = self._next
+        self._next += 1
+        image = self._decoded(self._device, into)
+        if image is None:
+            self._broken += 1
+            return Lost(undecodable=1)
+        self._broken = 0
+        settle(image, into, self._name)
+        return Grab(self._exposure_ns(received_ns), received_ns, index)
+
+    def _decoded(self, device: cv2.VideoCapture, into: NDArray[np.uint8]) -> NDArray[Any] | None:
+        """Decode the grabbed picture; None if it is none."""
+        try:
+            there, image = device.retrieve(into)
+        except cv2.error:
+            # An empty buffer, as cameras give after their start or on a bus that is too full, is one picture lost.
+            return None
+        return image if there else None
 
     def _exposure_ns(self, received_ns: int) -> int:
         """Return the driver's stamp if it is on our clock, which shows by being recent and past."""

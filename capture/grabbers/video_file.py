@@ -10,7 +10,7 @@ from capture.errors import CaptureError
 from capture.grabbers.containers import counts_frames
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
 from capture.grabbers.timestamps import RecordedTimes, load_timestamps
 from capture.rig_config import FileSource
 
@@ -108,15 +108,15 @@ class VideoFileGrabber:
             self._start_ns = loops * self._period_ns
             self._start_index = loops * self._declared
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Write the next frame whose time is not over."""
         if self._video is None:
             raise CaptureError(f"{self._name} is not open; call open() first")
-        behind = undecodable = 0
+        behind = 0
         while True:
             if not self._video.grab():
                 if (skipped := self._rewind()) is None:
-                    return None
+                    return Lost(behind) if behind else None
                 behind += skipped if self._caught_up else 0
                 continue
             index, offset_ns, next_ns = self._place()
@@ -130,11 +130,10 @@ class VideoFileGrabber:
             if not there:
                 if self._lossless:
                     raise CaptureError(f"{self._name}: frame {index} cannot be decoded; re-encode or re-record it")
-                undecodable += 1
-                continue
+                return Lost(behind, undecodable=1)
             settle(image, into, self._name)
             self._caught_up = True
-            return Grab(self._pacer.timestamp_ns(offset_ns), received_ns, index, behind, undecodable)
+            return Grab(self._pacer.timestamp_ns(offset_ns), received_ns, index, behind)
 
     def _place(self) -> tuple[int, int, int]:
         """Return the grabbed frame's index, its offset, and the next frame's offset, nanoseconds."""

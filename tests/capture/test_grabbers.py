@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from capture import CaptureError
 from capture.grabbers import make_grabber
 from capture.grabbers.image_folder import ImageFolderGrabber, natural_key
 from capture.grabbers.opencv_device import OpenCVGrabber
-from capture.grabbers.protocol import Grab, Grabber
+from capture.grabbers.protocol import Grab, Grabber, Lost
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.timestamps import load_timestamps
 from capture.grabbers.video_file import VideoFileGrabber
@@ -53,14 +54,29 @@ def blank(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 
 def everything(grabber: Grabber, epoch_ns: int = 100 * SECOND) -> tuple[list[Grab], list[int]]:
+    grabs, numbers, _ = all_of(grabber, epoch_ns)
+    return grabs, numbers
+
+
+def all_of(grabber: Grabber, epoch_ns: int = 100 * SECOND) -> tuple[list[Grab], list[int], list[Lost]]:
+    """Read a source to its end: what it gave, the numbers in its pictures, and what was lost with no picture after."""
     into = blank()
     grabber.start(epoch_ns)
-    grabs, numbers = [], []
+    grabs, numbers, lost = [], [], []
     while (grab := grabber.grab(into)) is not None:
-        grabs.append(grab)
-        numbers.append(index_of(into))
+        if isinstance(grab, Lost):
+            lost.append(grab)
+        else:
+            grabs.append(grab)
+            numbers.append(index_of(into))
     grabber.close()
-    return grabs, numbers
+    return grabs, numbers, lost
+
+
+def grabbed(grabber: Grabber, into: np.ndarray) -> Grab:
+    grab = grabber.grab(into)
+    assert isinstance(grab, Grab)
+    return grab
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.avi"])
@@ -98,6 +114,22 @@ def test_a_slow_reader_skips_frames_and_counts_them(tmp_path: Path) -> None:
     assert all(grab.received_ns < grab.timestamp_ns + 200_000_000 for grab in grabs)
 
 
+@pytest.mark.parametrize("kind", ["video", "folder"])
+def test_frames_skipped_at_the_very_end_are_counted(tmp_path: Path, kind: str) -> None:
+    clock = StepClock()
+    grabber: Grabber
+    if kind == "video":
+        grabber = VideoFileGrabber(FileSource(path=write_video(tmp_path / "v.avi", 6, fps=10)), "live", clock)
+    else:
+        grabber = ImageFolderGrabber(pictures(tmp_path / "p", 6), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert [grabbed(grabber, into).index for _ in range(2)] == [0, 1]
+    clock.time_ns += 5 * SECOND
+    assert (grabber.grab(into), grabber.grab(into)) == (Lost(behind=4), None)
+
+
 def test_a_replay_that_comes_back_goes_on_where_the_others_are(tmp_path: Path) -> None:
     source = FileSource(path=write_video(tmp_path / "v.avi", 10, fps=10), loop=True)
     clock = StepClock()
@@ -105,8 +137,7 @@ def test_a_replay_that_comes_back_goes_on_where_the_others_are(tmp_path: Path) -
     grabber.open()
     grabber.start(clock.time_ns - 12 * SECOND - SECOND // 2)
     into = blank()
-    grab = grabber.grab(into)
-    assert grab is not None
+    grab = grabbed(grabber, into)
     assert (grab.index, index_of(into), grab.behind) == (125, 5, 0)
 
 
@@ -118,8 +149,7 @@ def test_a_loop_goes_on_counting(tmp_path: Path) -> None:
     into = blank()
     seen = []
     for _ in range(10):
-        grab = grabber.grab(into)
-        assert grab is not None
+        grab = grabbed(grabber, into)
         seen.append((grab.index, round((grab.timestamp_ns - 100 * SECOND) / 1e6), index_of(into)))
     grabber.close()
     assert seen == [(i, 100 * i, i % 4) for i in range(10)]
@@ -147,8 +177,7 @@ def test_a_loop_of_uneven_frames_keeps_their_times(tmp_path: Path, name: str) ->
     into = blank()
     seen = []
     for _ in range(80):
-        grab = grabber.grab(into)
-        assert grab is not None
+        grab = grabbed(grabber, into)
         seen.append((grab.index, round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND), grab.behind))
     assert seen == [(10 * k + i, 16 * k + tick, 0) for k in range(8) for i, tick in enumerate(UNEVEN)]
 
@@ -161,8 +190,7 @@ def test_a_replay_of_unknown_length_comes_back_to_the_present(tmp_path: Path) ->
     grabber.open()
     grabber.start(clock.time_ns - 12 * SECOND - SECOND // 2)
     into = blank()
-    grab = grabber.grab(into)
-    assert grab is not None
+    grab = grabbed(grabber, into)
     assert (grab.timestamp_ns, clock.time_ns) == (100 * SECOND, 100 * SECOND)
     assert index_of(into) == 5
 
@@ -176,8 +204,7 @@ def test_loops_that_are_over_are_skipped_and_counted(tmp_path: Path) -> None:
     into = blank()
     assert grabber.grab(into) is not None
     clock.time_ns += 2 * SECOND + SECOND // 20
-    grab = grabber.grab(into)
-    assert grab is not None
+    grab = grabbed(grabber, into)
     assert (grab.index, grab.behind, index_of(into)) == (20, 19, 0)
 
 
@@ -315,11 +342,9 @@ def test_a_looped_folder_skips_what_is_over(tmp_path: Path) -> None:
     grabber.open()
     grabber.start(clock.time_ns)
     into = blank()
-    first = grabber.grab(into)
+    first = grabbed(grabber, into)
     clock.time_ns += 750_000_000
-    second = grabber.grab(into)
-    assert first is not None
-    assert second is not None
+    second = grabbed(grabber, into)
     assert (first.index, second.index, second.behind) == (0, 7, 6)
     assert index_of(into) == 7 % 3
 
@@ -333,9 +358,8 @@ def test_broken_pictures(tmp_path: Path) -> None:
         everything(grabber)
     live = ImageFolderGrabber(source, "live", StepClock())
     live.open()
-    grabs, numbers = everything(live)
-    assert numbers == [0, 1, 3]
-    assert [grab.undecodable for grab in grabs] == [0, 0, 1]
+    _, numbers, lost = all_of(live)
+    assert (numbers, lost) == ([0, 1, 3], [Lost(undecodable=1)])
     (tmp_path / "empty").mkdir()
     with pytest.raises(CaptureError, match="holds no picture"):
         ImageFolderGrabber(ImagesSource(path=tmp_path / "empty"), "live", StepClock()).open()
@@ -407,6 +431,8 @@ class FakeDevice:
         self.settings = {cv2.CAP_PROP_FPS: 30.0}
         self.fixed = {getattr(cv2, f"CAP_PROP_{name.upper()}"): value for name, value in fixed.items()}
         self.frames = 3
+        self.empty: Container[int] = ()
+        self.broken: Container[int] = ()
         self.released = False
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
@@ -426,6 +452,11 @@ class FakeDevice:
         return self.frames >= 0
 
     def retrieve(self, into: np.ndarray) -> tuple[bool, np.ndarray]:
+        if self.frames in self.empty:
+            # What OpenCV does with a buffer of no bytes: it asserts that there are some.
+            cv2.imdecode(np.empty(0, dtype=np.uint8), cv2.IMREAD_COLOR)
+        if self.frames in self.broken:
+            return False, into
         into[:] = 3 - self.frames
         return True, into
 
@@ -455,12 +486,34 @@ def test_a_device_counts_on_and_fails_when_it_is_unplugged() -> None:
     grabber.open()
     grabber.start(0)
     into = blank()
-    assert [grab.index for _ in range(3) if (grab := grabber.grab(into)) is not None] == [7, 8, 9]
+    assert [grabbed(grabber, into).index for _ in range(3)] == [7, 8, 9]
     with pytest.raises(CaptureError, match="stopped giving frames"):
         grabber.grab(into)
     grabber.close()
     grabber.close()
     assert device.released
+
+
+def test_a_picture_without_data_costs_that_picture_and_not_the_camera() -> None:
+    device = FakeDevice()
+    device.empty, device.broken = (2,), (1,)
+    grabber = device_grabber(device, StepClock())
+    grabber.open()
+    into = blank()
+    assert [grabber.grab(into), grabber.grab(into)] == [Lost(undecodable=1)] * 2
+    assert grabbed(grabber, into).index == 9
+
+
+def test_a_device_whose_pictures_are_all_broken_fails_and_says_so() -> None:
+    device = FakeDevice()
+    device.frames = 1000
+    device.broken = range(1000)
+    grabber = device_grabber(device, StepClock())
+    grabber.open()
+    into = blank()
+    assert [grabber.grab(into) for _ in range(60)] == [Lost(undecodable=1)] * 60
+    with pytest.raises(CaptureError, match="gave 60 pictures one after the other that cannot be decoded"):
+        grabber.grab(into)
 
 
 @pytest.mark.parametrize(("age_ms", "used"), [(20, True), (0, True), (-5, False), (5000, False)])
@@ -469,8 +522,7 @@ def test_the_drivers_stamp_is_used_where_it_is_on_our_clock(age_ms: int, used: b
     device = FakeDevice(stamp_ms=clock.time_ns / 1e6 - age_ms)
     grabber = device_grabber(device, clock)
     grabber.open()
-    grab = grabber.grab(blank())
-    assert grab is not None
+    grab = grabbed(grabber, blank())
     assert grab.received_ns == clock.time_ns
     assert grab.timestamp_ns == clock.time_ns - (age_ms * 1_000_000 if used else 0)
 
