@@ -18,11 +18,13 @@ from capture.rig_config import OpenCVSource
 _FPS_TOLERANCE = 0.05
 _OLDEST_STAMP_NS = 1_000_000_000
 _MOST_BROKEN = 60
+_HIGHEST_FPS = 1000
 
 
 def open_device(device: int | str) -> cv2.VideoCapture:
     """Open the real device, through V4L2 where the system has it."""
-    is_v4l2 = sys.platform == "linux" and (isinstance(device, int) or device.startswith("/dev/video"))
+    # By the names that stay with a camera too, /dev/v4l/by-id/...: OpenCV, left to choose, reads them as files first.
+    is_v4l2 = sys.platform == "linux" and (isinstance(device, int) or device.startswith("/dev/"))
     return cv2.VideoCapture(device, cv2.CAP_V4L2 if is_v4l2 else cv2.CAP_ANY)
 
 
@@ -89,14 +91,17 @@ class OpenCVGrabber:
             device.set(cv2.CAP_PROP_FPS, source.fps)
         device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         width, height = int(device.get(cv2.CAP_PROP_FRAME_WIDTH)), int(device.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        fps = max(0.0, float(device.get(cv2.CAP_PROP_FPS)))
+        stated_fps = float(device.get(cv2.CAP_PROP_FPS))
+        # Network streams state the ticks of their clock, 90000, and some drivers a division by zero.
+        fps = stated_fps if 0 < stated_fps <= _HIGHEST_FPS else 0.0
         fourcc = int(device.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         format_name = fourcc.to_bytes(4, "little").decode("ascii", "replace") if fourcc else "unknown"
         warnings = []
         if (width, height) != (self._width, self._height):
             warnings.append(f"asked for {self._width}x{self._height}, the camera gives {width}x{height}")
         if source.fps is not None and abs(fps - source.fps) > _FPS_TOLERANCE * source.fps:
-            warnings.append(f"asked for {source.fps:g} frames a second, the camera gives {fps:g}")
+            given = f"{fps:g}" if fps else "no rate"
+            warnings.append(f"asked for {source.fps:g} frames a second, the camera gives {given}")
         if source.fourcc is not None and format_name != source.fourcc:
             warnings.append(f"asked for pixel format {source.fourcc}, the camera gives {format_name}")
         return GrabberInfo(width, height, fps, f"{self._name}, {format_name}", tuple(warnings))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Container
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from capture import CaptureError
 from capture.grabbers import make_grabber
 from capture.grabbers.image_folder import ImageFolderGrabber, natural_key
-from capture.grabbers.opencv_device import OpenCVGrabber
+from capture.grabbers.opencv_device import OpenCVGrabber, open_device
 from capture.grabbers.protocol import Grab, Grabber, Lost
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.timestamps import load_timestamps
@@ -478,6 +479,30 @@ def test_a_device_is_asked_and_read_back() -> None:
     info = device_grabber(stubborn, StepClock(), fps=60, fourcc="MJPG").open()
     assert (info.width, info.fps) == (640, 15)
     assert [text for text in ("640x64", "gives 15", "gives YUYV") if not any(text in w for w in info.warnings)] == []
+
+
+@pytest.mark.parametrize("fps", [90_000.0, float("inf"), float("nan"), -1.0])
+def test_a_rate_that_is_none_is_unknown(fps: float) -> None:
+    assert device_grabber(FakeDevice(fps=fps), StepClock()).open().fps == 0
+    (warning,) = device_grabber(FakeDevice(fps=fps), StepClock(), fps=30).open().warnings
+    assert "asked for 30 frames a second, the camera gives no rate" in warning
+
+
+@pytest.mark.parametrize(
+    ("device", "api"),
+    [
+        (0, cv2.CAP_V4L2),
+        ("/dev/video2", cv2.CAP_V4L2),
+        ("/dev/v4l/by-id/usb-046d_Cam-video-index0", cv2.CAP_V4L2),
+        ("rtsp://camera/stream", cv2.CAP_ANY),
+    ],
+)
+def test_a_device_of_the_machine_is_opened_as_one(monkeypatch: pytest.MonkeyPatch, device: int | str, api: int) -> None:
+    opened = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *args: opened.append(args))
+    open_device(device)
+    assert opened == [(device, api)]
 
 
 def test_a_device_counts_on_and_fails_when_it_is_unplugged() -> None:
