@@ -89,7 +89,9 @@ class OpenCVGrabber:
         device.set(cv2.CAP_PROP_FRAME_HEIGHT, self._height)
         if source.fps is not None:
             device.set(cv2.CAP_PROP_FPS, source.fps)
-        device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        # OpenCV keeps a picture's buffer from the driver until it is decoded: with no second one to fill meanwhile, the
+        # driver loses every other frame. More would only grow old where decoding is slower than the camera.
+        device.set(cv2.CAP_PROP_BUFFERSIZE, 2)
         width, height = int(device.get(cv2.CAP_PROP_FRAME_WIDTH)), int(device.get(cv2.CAP_PROP_FRAME_HEIGHT))
         stated_fps = float(device.get(cv2.CAP_PROP_FPS))
         # Network streams state the ticks of their clock, 90000, and some drivers a division by zero.

@@ -475,6 +475,7 @@ def test_a_device_is_asked_and_read_back() -> None:
     assert (info.width, info.height, info.fps) == (WIDTH, HEIGHT, 60)
     assert info.warnings == ()
     assert "MJPG" in info.description
+    assert device.settings[cv2.CAP_PROP_BUFFERSIZE] == 2, "one to fill while the other one is decoded"
     stubborn = FakeDevice(fps=15.0, frame_width=640.0, fourcc=float(cv2.VideoWriter.fourcc(*"YUYV")))
     info = device_grabber(stubborn, StepClock(), fps=60, fourcc="MJPG").open()
     assert (info.width, info.fps) == (640, 15)
