@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import time
+from multiprocessing.synchronize import Event
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture import CaptureError, CaptureSession, shared_memory
-from capture.ring import RingLayout, RingReader, RingWriter
+from capture.ring import LOCK_TIMEOUT_S, RingLayout, RingReader, RingWriter
 from capture.shared_memory import Segment, check_shared_memory
 from tests.capture.support import config_of, rig_of, synthetic, wait_for
 
@@ -178,6 +180,29 @@ def test_no_frame_is_torn_while_another_process_writes() -> None:
     assert (kept.image_bgr == kept.index % 256).all()
     assert last == frames - 1
     assert reader.frames == frames == taken + sum(reader.drops.values())
+
+
+def _hold_lock(segment: Segment, held: Event, seconds: float) -> None:
+    assert segment.lock(5)
+    held.set()
+    time.sleep(seconds)
+
+
+def test_a_frame_waits_for_a_reader_that_is_slow_to_give_the_lock_back() -> None:
+    writer, reader = ring()
+    slot = writer.begin()
+    assert slot is not None
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=_hold_lock, args=(reader.segment, held, 2.5 * LOCK_TIMEOUT_S), daemon=True)
+    process.start()
+    assert held.wait(20)
+    writer.commit(7, 0, 0)
+    assert [lease.index for lease in reader.take()] == [7]
+    assert reader.drops == {}
+    process.join(20)
+    assert process.exitcode == 0
+    process.close()
 
 
 def test_images_outlive_their_segment() -> None:
