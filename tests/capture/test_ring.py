@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import tempfile
 import time
 from multiprocessing.synchronize import Event
 
@@ -240,6 +241,15 @@ def test_memory_that_runs_out_while_it_is_taken_is_an_error_and_not_a_bus_error(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(CaptureError, match="ring_slots"):
+        Segment(1 << 20, "use fewer ring_slots")
+
+
+def test_shared_memory_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(CaptureError, match=r"cannot be written: Read-only file system; mount it writable"):
         Segment(1 << 20, "use fewer ring_slots")
 
 
