@@ -15,6 +15,8 @@ from capture.grabbers.timestamps import RecordedTimes, load_timestamps
 from capture.rig_config import FileSource
 
 _DEFAULT_FPS = 30.0
+# Far more than slow motion, and far less than milliseconds in place of seconds.
+_UNLIKELY = 20
 # A duration is not exact to the frame, and sound may go on for a moment longer.
 _DURATION_SLACK_NS = 500_000_000
 
@@ -80,6 +82,11 @@ class VideoFileGrabber:
             if len(times.offsets_ns) > 1:
                 fps = (len(times.offsets_ns) - 1) * 1e9 / (times.offsets_ns[-1] - times.offsets_ns[0])
         warnings = [] if fps else [f"the file does not state its rate; {_DEFAULT_FPS:g} frames a second are taken"]
+        if reference is not None and own_fps > 0 and not own_fps / _UNLIKELY < fps < own_fps * _UNLIKELY:
+            warnings.append(
+                f"timestamps {reference.path.name} make {fps:.3g} frames a second of a file that states {own_fps:.3g}; "
+                "frame_time is in seconds"
+            )
         fps = fps or _DEFAULT_FPS
         self._interval_ns = round(1e9 / fps)
         self._period_ns = self._declared_ns if self._times is None else self._times.period_ns

@@ -283,6 +283,15 @@ def test_timestamps_do_for_a_file_without_a_count_of_frames(tmp_path: Path) -> N
         everything(grabber)
 
 
+def test_timestamps_in_another_unit_are_remarked_on(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.avi", 3, fps=30)
+    seconds = write_timestamps(tmp_path / "s.csv", {"x": [0.0, 0.1, 0.2]})
+    assert VideoFileGrabber(stamped(video, seconds, "x"), "live", StepClock()).open().warnings == ()
+    milliseconds = write_timestamps(tmp_path / "ms.csv", {"x": [0.0, 33.3, 66.7]})
+    (warning,) = VideoFileGrabber(stamped(video, milliseconds, "x"), "live", StepClock()).open().warnings
+    assert warning == ("timestamps ms.csv make 0.03 frames a second of a file that states 30; frame_time is in seconds")
+
+
 def test_loops_are_equally_long_for_all_cameras_of_a_rig(tmp_path: Path) -> None:
     times = {"x": [0.0, 0.1, 0.2, 0.3], "y": [0.003, 0.203, 0.303], "z": [0.15]}
     path = write_timestamps(tmp_path / "t.csv", times)
@@ -393,6 +402,17 @@ def test_slow_rendering_takes_every_second_or_fourth_instant() -> None:
     assert words.tolist() == [0, 2]
     assert all(grab.index % 2 == 0 for grab in grabs)
     assert sum(grab.behind for grab in grabs) + len(grabs) == grabs[-1].index + 1
+
+
+def test_instants_that_are_over_before_the_end_are_counted() -> None:
+    clock = StepClock()
+    grabber = SyntheticGrabber(SyntheticSource(frames=6), camera(), CountingScene(rate_hz=10), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert grabbed(grabber, into).index == 0
+    clock.time_ns += 5 * SECOND
+    assert (grabber.grab(into), grabber.grab(into)) == (Lost(behind=5), None)
 
 
 def test_all_cameras_go_as_slowly_as_the_slowest_needs() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from multiprocessing.synchronize import Event
@@ -254,8 +255,14 @@ def test_shared_memory_that_cannot_be_written_is_named(monkeypatch: pytest.Monke
 
 
 def test_the_real_machine_is_asked() -> None:
-    free = shared_memory.free_shared_memory_bytes()
-    assert free is None or free > 0
+    folder = shared_memory.SHARED_MEMORY_FOLDER
+    if not folder.is_dir():
+        assert shared_memory.free_shared_memory_bytes() is None
+        return
+    with Segment(1 << 20, "") as segment:
+        free = shared_memory.free_shared_memory_bytes()
+        assert free is not None
+        assert 0 < free <= shutil.disk_usage(folder).total - segment.size
 
 
 def test_a_segment_has_no_name() -> None:
