@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD_BYTES: Final = 1 << 20
 
 
-async def read_bounded(request: Request, limit_bytes: int = UPLOAD_BYTES) -> bytes:
-    """Read a request's body, giving up as soon as it is too large. How deep it may nest is the parser's to judge.
+class BodyLimit:
+    """Gives up a request as soon as its body is too large, whichever route reads it.
 
-    Raises:
-        HTTPException: 413 if it is larger than the limit.
+    How deep it may nest is the parser's to judge.
+
+    Args:
+        app: What reads bodies; an `HTTPException` must become an answer in it.
+        limit_bytes: Of a body.
     """
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit_bytes:
-            raise HTTPException(413, f"the upload is larger than {limit_bytes} bytes; a calibration is a few kilobytes")
-    return bytes(data)
+
+    def __init__(self, app: ASGIApp, limit_bytes: int = UPLOAD_BYTES) -> None:
+        self._app = app
+        self._limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's own
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        read_bytes = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal read_bytes
+            message = await receive()
+            read_bytes += len(message.get("body", b""))
+            if read_bytes > self._limit_bytes:
+                raise HTTPException(
+                    413, f"the upload is larger than {self._limit_bytes} bytes; even a calibration is a few kilobytes"
+                )
+            return message
+
+        await self._app(scope, receive_bounded, send)

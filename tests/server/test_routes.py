@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import time
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -166,3 +168,34 @@ def test_an_engine_that_fails_once_does_not_end_the_service(client, running, eve
     running.engine.error = None
     eventually(lambda: client.get("/readyz").status_code == 200)
     assert client.get("/api/v1/stats").json()["engine_errors_by_kind"]["RuntimeError"] >= 1
+
+
+@pytest.mark.parametrize("route", ["/api/v1/engine", "/api/v1/calibration/session"])
+def test_no_route_keeps_more_than_it_can_use(client, route):
+    megabyte = b"x" * (1 << 20)
+    kind = {"content-type": "application/json"}
+    tracemalloc.start()
+    try:
+        answer = client.post(
+            route, content=itertools.chain([b'{"a": "'], itertools.repeat(megabyte, 100)), headers=kind
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert "larger than 1048576 bytes" in answer.json()["detail"]
+    assert peak < 20e6
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"model": NaN}', '{"model": 1e999}', '{"model": "\\ud800"}', '{"\\udfff": 1}', "[" * 300 + "]" * 300, "NaN", "{"],
+)
+def test_what_a_route_cannot_take_is_refused_with_where_and_why(client, body):
+    """Python reads more than JSON: what cannot be said back must not turn a refusal into an error of the service."""
+    answer = client.post("/api/v1/engine", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    for wrong in answer.json()["detail"]:
+        assert set(wrong) == {"type", "loc", "msg"}
+        assert wrong["loc"][0] == "body"
