@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_VARIABLE: Final = "USTHAND_TOKEN"  # noqa: S105 - the variable's name
@@ -181,11 +182,8 @@ def _shown_tokens(headers: Mapping[str, str], query: bytes) -> list[str]:
 
 
 def _cookie_token(headers: Mapping[str, str]) -> str:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookie[COOKIE].value if COOKIE in cookie else ""
+    # Cookies of a host are those of all its ports: whatever another service's look like must not hide ours.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
