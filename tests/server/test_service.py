@@ -56,6 +56,33 @@ def test_it_announces_when_it_answers_and_ends_on_a_signal(rig, session, engine,
     assert engine.closed
 
 
+def test_further_signals_break_nothing_off(rig, session, engine, monkeypatch, capfd):
+    """Who presses Ctrl-C several times wants it to end, not cameras that run on."""
+    told = []
+    end_engine, end_session = engine.close, session.stop
+
+    def announce(url):
+        told.append(url)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    def end(number, rest):
+        def ended(*arguments):
+            signal.raise_signal(number)
+            rest(*arguments)
+
+        return ended
+
+    monkeypatch.setattr(engine, "close", end(signal.SIGINT, end_engine))
+    monkeypatch.setattr(session, "stop", end(signal.SIGTERM, end_session))
+    service(0, rig, session, engine, announce).run()
+    assert told
+    assert engine.closed
+    assert session.stopped
+    # Forced, the web server tears the application down and says so at length.
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_leaps_port_in_use_is_one_clear_line_before_anything_starts(rig, session, engine):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
