@@ -302,3 +302,26 @@ def test_a_trail_ends_at_the_hand_and_spans_the_time_at_any_rate(run: Run, perio
     # Of the second that it spans, not more than a message or one of the twenty places is missing.
     assert answer["freshness"][0] <= max(2 / 20, period_ms / 1000) + 0.05
     assert answer["beyond"] == answer["ends"]
+
+
+RECORDING = """
+globalThis.window = { location: { href: "http://service/" } };
+globalThis.document = { baseURI: "http://service/" };
+const { RecordingControl } = await import("./js/recording.js");
+const answers = [...given];
+globalThis.fetch = async () => new Response(JSON.stringify({ current: answers.shift() }));
+const button = { hidden: false, disabled: false, addEventListener() {}, setAttribute() {} };
+const control = new RecordingControl(button, () => {});
+const seen = [];
+for (const _ of given) {
+  await control.refresh();
+  seen.push([button.textContent, button.disabled]);
+}
+return seen;
+"""
+
+
+def test_the_button_comes_back_when_a_recording_that_somebody_else_stopped_has_ended(run: Run) -> None:
+    states: list[Any] = [{"name": "take", "state": state, "seconds": 5} for state in ("recording", "stopping")]
+    seen = run(RECORDING, [None, *states, None])
+    assert seen == [["Record", False], ["Stop 0:05", False], ["Stopping ...", True], ["Record", False]]
