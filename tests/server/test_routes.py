@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
+import threading
 import time
 import tracemalloc
 
@@ -186,6 +188,23 @@ def test_no_route_keeps_more_than_it_can_use(client, route):
     assert "larger than 1048576 bytes" in answer.json()["detail"]
     assert peak < 20e6
     assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("route", ["PUT /api/v1/calibration", "POST /api/v1/engine"])
+def test_an_upload_that_does_not_go_on_is_told_so_and_closed(running, client, monkeypatch, route):
+    monkeypatch.setattr("server.uploads.UPLOAD_TIMEOUT_S", 0.5)
+    head = f"{route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port), 5) as stuck:
+        stuck.sendall(head.encode() + b"{")
+        answer = b""
+        while got := stuck.recv(4096):
+            answer += got
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert answer.endswith(b'{"detail":"the upload took longer than 0.5 s"}')
+    # What takes long to answer is not given up.
+    running.engine.gate.clear()
+    threading.Timer(0.8, running.engine.gate.set).start()
+    assert client.put("/api/v1/calibration", content=client.get("/api/v1/calibration").content).status_code == 200
 
 
 @pytest.mark.parametrize(
