@@ -15,6 +15,7 @@ export class RecordingControl {
     this.active = false;
     /** Whether the button is at its work; it can be off without, while somebody else's stop is waited for. */
     this.busy = false;
+    this.asking = false;
     /** @type {Advice[]} At most one: what became of the last recording, or what is wrong with this one. */
     this.advice = [];
     button.addEventListener("click", () => void this.#toggle());
@@ -27,13 +28,17 @@ export class RecordingControl {
 
   /** Ask how the recording is: somebody else may have started or stopped it. */
   async refresh() {
-    if (this.button.hidden || this.busy) return;
+    // A disk that does not answer holds up the service's answer: asked again and again, it would hold up all the others.
+    if (this.button.hidden || this.busy || this.asking) return;
+    this.asking = true;
     try {
       const { current } = await getJson(PATH);
       // What was asked before the button was pressed is no news.
       if (!this.busy) this.#show(current);
     } catch {
       // The connection's own state says what is wrong.
+    } finally {
+      this.asking = false;
     }
   }
 

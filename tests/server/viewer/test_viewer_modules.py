@@ -325,3 +325,13 @@ def test_the_button_comes_back_when_a_recording_that_somebody_else_stopped_has_e
     states: list[Any] = [{"name": "take", "state": state, "seconds": 5} for state in ("recording", "stopping")]
     seen = run(RECORDING, [None, *states, None])
     assert seen == [["Record", False], ["Stop 0:05", False], ["Stopping ...", True], ["Record", False]]
+
+
+def test_a_service_that_does_not_answer_is_not_asked_again_and_again(run: Run) -> None:
+    body = RECORDING.replace(
+        "new Response(JSON.stringify({ current: answers.shift() }))", "await never(answers.shift())"
+    )
+    body = body.replace("await control.refresh()", "void control.refresh()").replace(
+        "return seen", "return answers.length"
+    )
+    assert run("const never = () => new Promise(() => {});" + body, [None, None, None]) == 2
