@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from capture.frames import FrameSet
-from engine.factory import MODELS
+from engine.factory import MODELS, SHIPPED
 from engine.types import EngineCard, HandEngine
 from server.pipeline import Pipeline
 
@@ -62,9 +62,10 @@ class ModelPlace:
 
     def offered(self) -> dict[str, str]:
         """What may be chosen now: by name, what `open` takes. A file's name is that inside its folder."""
-        start = {} if self.start in MODELS else {Path(self.start).name: self.start}
+        built_in = {name: name for name in (*MODELS, *SHIPPED)}
+        start = {} if self.start in built_in else {Path(self.start).name: self.start}
         found = [] if self.folder is None else sorted(path for path in self.folder.glob(_EXPORTED) if path.is_file())
-        return {**{name: name for name in MODELS}, **start, **{path.name: str(path) for path in found}}
+        return {**built_in, **start, **{path.name: str(path) for path in found}}
 
 
 class Models:
