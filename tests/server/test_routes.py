@@ -29,6 +29,18 @@ def test_health_and_readiness_name_every_state(client, running, eventually):
     assert client.get("/healthz").status_code == 200
 
 
+def test_an_engine_that_does_not_come_back_is_not_ready(client, running, eventually, monkeypatch):
+    monkeypatch.setattr("server.pipeline._STUCK_NS", 200_000_000)
+    running.engine.gate.clear()
+    eventually(lambda: client.get("/readyz").status_code == 503)
+    engine = client.get("/readyz").json()["engine"]
+    assert engine["state"] == "stuck"
+    assert "at one frame set for 0 s" in engine["message"]
+    assert "usthand_engine_running 0.0" in client.get("/metrics").text
+    running.engine.gate.set()
+    eventually(lambda: client.get("/readyz").status_code == 200)
+
+
 def test_latest_hands(client):
     answer = client.get("/api/v1/hands/latest")
     message = json.loads(answer.text, parse_constant=pytest.fail)
