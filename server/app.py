@@ -9,7 +9,6 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, WebSocket
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
 from server.access import Access, AccessMiddleware
@@ -126,9 +125,9 @@ def create_app(
     async def serve_stream(socket: WebSocket) -> None:
         await stream.serve(socket)
 
-    app.mount("/viewer", StaticFiles(directory=pages.VIEWER_FOLDER, check_dir=False), name="viewer")
+    app.mount("/viewer", pages.PageFiles(directory=pages.VIEWER_FOLDER, check_dir=False), name="viewer")
     if pages.CLIENT_FOLDER.is_dir():
-        app.mount("/client", StaticFiles(directory=pages.CLIENT_FOLDER, html=True), name="client")
+        app.mount("/client", pages.PageFiles(directory=pages.CLIENT_FOLDER, html=True), name="client")
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessMiddleware, access=access or Access())

@@ -144,7 +144,7 @@ class Pipeline:
 
     @property
     def state(self) -> str:
-        """The engine's state: starting, waiting for frames, running, finished, stopped, `failed: why` or `stuck: why`."""
+        """The engine's state: starting, waiting for frames, running, finished, stopped, `failed: why`, `stuck: why`."""
         since_ns = self._solving_since_ns
         if since_ns is not None and (taken_ns := time.monotonic_ns() - since_ns) > _STUCK_NS:
             # Its thread cannot say so itself.
