@@ -18,6 +18,7 @@ from server.pipeline import Pipeline
 
 _log = logging.getLogger("usthand.models")
 
+MODEL_THREAD: Final = "usthand-model"
 SWAP_TIMEOUT_S: Final = 5.0
 _EXPORTED: Final = "*.onnx"
 
@@ -114,7 +115,7 @@ class Models:
         done.set_running_or_notify_cancel()
         work = (self._place.open, name, offered[name], done)
         # A daemon: the service's end does not wait for a model that takes long to open.
-        threading.Thread(target=self._change, args=work, name="usthand-model", daemon=True).start()
+        threading.Thread(target=self._change, args=work, name=MODEL_THREAD, daemon=True).start()
         return done
 
     def _change(self, opened: Callable[[str], HandEngine], name: str, source: str, done: Future[EngineCard]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from calibration import Rig
 from capture.frames import FrameSet
@@ -24,6 +24,8 @@ _POLL_S = 0.1
 _RETRY_S = 0.5
 _QUIET_NS = 1_000_000_000
 _STUCK_NS = 10_000_000_000
+
+ENGINE_THREAD: Final = "usthand-engine"
 
 STARTING = "starting"
 WAITING = "waiting for frames"
@@ -130,7 +132,7 @@ class Pipeline:
         self._last_set_ns = 0
         self._solving_since_ns: int | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="usthand-engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)
 
     @property
     def rig(self) -> Rig:
