@@ -335,3 +335,25 @@ def test_a_service_that_does_not_answer_is_not_asked_again_and_again(run: Run) -
         "return seen", "return answers.length"
     )
     assert run("const never = () => new Promise(() => {});" + body, [None, None, None]) == 2
+
+
+STREAM = """
+const listeners = {};
+globalThis.window = globalThis.document = { addEventListener() {}, setInterval, setTimeout };
+globalThis.WebSocket = class { addEventListener(name, listener) { listeners[name] = listener; } };
+const { HandStream } = await import("./js/stream.js");
+const guess = async () => ({ reason: "a guess", needsToken: false });
+const stream = new HandStream(() => "ws://service", { onMessage() {}, onState() {} }, guess);
+stream.connect();
+listeners.close({ reason: given });
+await new Promise((resolve) => setTimeout(resolve, 10));
+clearTimeout(stream.retryTimer);
+return stream.refusal.reason;
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("max_hz '0' is not a number", "max_hz '0' is not a number"), ("", "a guess")]
+)
+def test_why_a_connection_ended_is_guessed_only_where_the_service_did_not_say(run: Run, said: str, shown: str) -> None:
+    assert run(STREAM, said) == shown
