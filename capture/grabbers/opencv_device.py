@@ -64,7 +64,7 @@ class OpenCVGrabber:
 
     @property
     def _name(self) -> str:
-        return f"camera device {self._source.device!r}"
+        return f"camera device {self._source.shown!r}"
 
     @property
     def ending(self) -> str:

@@ -90,6 +90,7 @@ def test_check_says_which_camera_the_calibration_lacks(rig_file: Path) -> None:
     ("source", "state"),
     [
         ("{type: synthetic}", "rendered"),
+        ("{type: opencv, device: 'rtsp://user:pass@192.0.2.1/stream'}", "opencv rtsp://192.0.2.1/..."),
         ("{type: opencv, device: 'rtsp://192.0.2.1/stream'}", "not looked at"),
         ("{type: opencv, device: 987654}", "problem"),
         ("{type: opencv, device: /dev/null, width: 64, height: 48}", "not opened"),
