@@ -10,6 +10,7 @@ from rich.console import Console
 
 from capture.recording import RIG_NAME
 from server.commands.options import HandModelOption
+from server.commands.output_path import require_file_place, require_folder
 
 
 def refine(
@@ -62,6 +63,10 @@ def refine(
         raise typer.BadParameter(
             f"there is no camera {unknown[0]!r}; there are {', '.join(calibrated.camera_ids)}", param_hint="--cameras"
         )
+    # Asked now: what is found after minutes would be lost.
+    require_file_place(out)
+    if report is not None:
+        require_folder(report)
     earlier = None
     if before is not None:
         earlier_config, earlier_rig = open_rig(_rig_file(before))

@@ -65,6 +65,14 @@ def test_saving_replaces_the_file_whole_or_not_at_all(
     assert path.read_text() == "the old one"
 
 
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(rig: Rig, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "calibration.json"):
+        with pytest.raises(OSError, match="directory") as refused:
+            save_calibration(rig, path)
+        assert refused.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_reason_is_given_by_camera_and_at_once(content: dict[str, Any]) -> None:
     left, right = content["cameras"]
     left["K"][0][0] = float("nan")
