@@ -114,8 +114,12 @@ def _scale_mistake(rig: Rig, reference: Rig | None) -> str | None:
             f"the cameras are {ratio:.4g} times as far from each other as in the running calibration, and stand alike: "
             f"{_unit_words(ratio)}"
         )
-    lengths = baselines_m(rig)
-    longest = float(lengths.max())
+    longest = float(baselines_m(rig).max())
+    if longest == 0:
+        return (
+            "all cameras stand at one place: is this a calibration of lenses only? Solve the places too (usthand "
+            "calibrate extrinsics --lenses)"
+        )
     if longest > MAX_BASELINE_M:
         return (
             f"the cameras are up to {longest:.4g} m apart, which no room for hands is: was the file written in mm or "

@@ -144,3 +144,11 @@ def test_an_exchange_is_seen_among_many_cameras(count: int) -> None:
     (found,) = suspicions(swapped.subset(ring.camera_ids), in_first_camera(ring))
     assert "cam0 stands where cam2 does" in found
     assert suspicions(ring, in_first_camera(ring)) == []
+
+
+@pytest.mark.parametrize("reference", [None, ROOM])
+def test_lenses_without_places_are_called_so(reference: Rig | None) -> None:
+    lenses = Rig(tuple(camera.with_transform(np.eye(4)) for camera in ROOM))
+    (found,) = suspicions(lenses, reference)
+    assert "a calibration of lenses only" in found
+    assert "usthand calibrate extrinsics" in found
