@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from calibration.boards import Refusal
 from calibration.solving.judging import COVERAGE_GRID
 from server.calibrating.footage import Footage, Sight
+from server.live_calibration.pictures import LookedAt
 
 MAX_INSTANTS: Final = 2000
 """Frame sets with the board that are kept, the newest: some megabytes, and many times what is solved from."""
@@ -30,12 +31,22 @@ class Look:
         size: Width and height of the picture, pixels.
         found: The sight, or why there is none.
         tilt_deg: How far the board is turned from facing the camera; NaN where nobody knows.
+        picture_bgr: The picture, small; None where nobody is to see it.
     """
 
     camera_id: str
     size: tuple[int, int]
     found: Sight | Refusal
     tilt_deg: float = float("nan")
+    picture_bgr: NDArray[np.uint8] | None = None
+
+    @property
+    def looked_at(self) -> LookedAt | None:
+        """The picture with what was found in it."""
+        if self.picture_bgr is None:
+            return None
+        corners_px = np.empty((0, 2)) if isinstance(self.found, Refusal) else self.found.corners_px
+        return LookedAt(self.picture_bgr, self.picture_bgr.shape[1] / self.size[0], corners_px)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,6 +104,7 @@ class _Camera:
     refused: Counter[str] = field(default_factory=Counter)
     corners_px: NDArray[np.float64] | None = None
     refusal: str = ""
+    looked_at: LookedAt | None = None
 
     def count(self, kept: _Kept, sign: int) -> None:
         """Take a sight in, or out again with `sign` -1."""
@@ -154,6 +166,7 @@ class Sightings:
 
     def _note(self, look: Look) -> _Kept | None:
         camera = self._cameras[look.camera_id]
+        camera.looked_at = look.looked_at
         if camera.size is None:
             camera.size = look.size
         if look.size != camera.size:
@@ -180,6 +193,15 @@ class Sightings:
                 for camera_id, c in self._cameras.items()
             }
             return Seen(self._frame_sets, MappingProxyType(cameras), MappingProxyType(dict(self._shared)))
+
+    def looked_at(self, camera_id: str) -> LookedAt | None:
+        """Return the newest picture that was looked at; None before the first.
+
+        Raises:
+            KeyError: If there is no such camera.
+        """
+        with self._lock:
+            return self._cameras[camera_id].looked_at
 
     def footage(self) -> Footage:
         """Return what a solver needs, of the cameras that gave pictures."""
