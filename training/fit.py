@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from training.distributed import (
 from training.feeds import Feed
 from training.methods import TrainableMethod
 from training.precision import halved_convolutions
+from training.room import told_if_full
 from training.samples import Batch
 from training.truth import training_step
 
@@ -121,7 +123,7 @@ def fit(
     *,
     on_step: Callable[[StepReport], None] | None = None,
     save_every: int = 0,
-) -> None:
+) -> int:
     """Train a method in place on 2D labels.
 
     Truth cannot be read while a step runs, nor while its windows are fetched; the callbacks run between steps and may
@@ -138,10 +140,14 @@ def fit(
         on_step: Called after each step.
         save_every: Keep the state after so many steps too; 0 is only after each epoch.
 
+    Returns:
+        The run's steps, those of former calls too.
+
     Raises:
         ValueError: If there is nothing to train on, the batches cannot be shared by the processes, or the state at
-            `resume_path` is of another run.
-        FloatingPointError: If a loss is not finite.
+            `resume_path` cannot be read or is of another run, or a GPU's memory is full.
+        OSError: If the state cannot be kept.
+        FloatingPointError: If a loss or its gradient is not finite.
     """
     if not len(feed):
         raise ValueError("no windows to train on; give at least one")
@@ -178,6 +184,7 @@ def fit(
             halved_convolutions(module, device, wanted=config.precision == "bfloat16"),
             _seeded(config.seed, step) as generator,
             training_step(),
+            _memory_told(device, batch_size),
         ):
             views = _views(feed.views, config.fewest_views, batch_size, generator)
             batch = feed.batch(own_share(chosen), None if views is None else own_share(views)).to(device)
@@ -191,6 +198,7 @@ def fit(
             if on_epoch is not None:
                 on_epoch(_epoch_report(epoch, done))
             done.clear()
+    return steps_per_epoch * config.epochs
 
 
 def _step(
@@ -241,8 +249,12 @@ class _Step:
             self.arrived.synchronize()
         *values, loss, norm = self.numbers.tolist()
         terms = dict(zip(self.names, values, strict=True))
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {self.number}: {terms}; lower the learning rate")
+        # A gradient that is not finite has spoilt the weights already, though the next loss alone would show it.
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise FloatingPointError(
+                f"the loss is {loss} and its gradient's norm {norm} at step {self.number}: {terms}; lower the learning "
+                "rate"
+            )
         return StepReport(self.number, loss, terms, norm, self.rate)
 
 
@@ -298,6 +310,17 @@ def _training_mode(module: nn.Module, config: FitConfig) -> Iterator[None]:
 
 
 @contextmanager
+def _memory_told(device: torch.device, windows: int) -> Iterator[None]:
+    """Say what to do where a GPU's memory is full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"{device} has no memory for a step of {windows} windows ({_first_line(error)}); take fewer a step"
+        ) from error
+
+
+@contextmanager
 def _seeded(seed: int, step: int) -> Iterator[torch.Generator]:
     """Chance that depends on seed and step alone, torch's own included, so that resuming needs no random state."""
     values = np.random.SeedSequence((seed, step)).generate_state(2, np.uint64)
@@ -317,16 +340,30 @@ def _save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer,
     }
     # A run that is stopped while it writes keeps the state before.
     unfinished = path.with_suffix(path.suffix + ".part")
-    torch.save(state, unfinished)
-    unfinished.replace(path)
+    try:
+        with told_if_full(path):
+            torch.save(state, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig) -> int:
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read ({_first_line(error)}); delete it to start anew") from error
     if not isinstance(state, dict) or state.get("schema") != _RESUME_SCHEMA:
         raise ValueError(f"{path} holds no state of a training run; delete it, or give another path")
     if state["config"] != asdict(config):
         raise ValueError(f"{path} is of a run with {state['config']}; delete it to start anew with {asdict(config)}")
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is of another network ({_first_line(error)}); delete it to start anew") from error
     return int(state["step"])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

@@ -25,6 +25,7 @@ from engine.network.backbones.base import Backbone, Features
 from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.devices import sent
+from training.room import reserve, told_if_full
 from training.samples import Batch, Window
 
 _SCHEMA: Final = "usthand.levels/2"
@@ -114,6 +115,7 @@ def build_levels(
 
     Raises:
         ValueError: If there is no window, one has another shape than the first, or the folder holds something else.
+        OSError: If there is no room for them.
     """
     if not len(source):
         raise ValueError(f"{source.name} has no windows; give data with at least one")
@@ -173,10 +175,13 @@ def _open_arrays(
     for name in _REST:
         shapes[name] = ((windows, *getattr(first, name).shape), np.float32)
     mode: Any = "w+" if new else "r+"
-    return {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode=mode, dtype=dtype, shape=shape)
-        for name, (shape, dtype) in shapes.items()
-    }
+    arrays = {}
+    for name, (shape, dtype) in shapes.items():
+        path = folder / f"{name}.npy"
+        with told_if_full(path):
+            arrays[name] = np.lib.format.open_memmap(path, mode=mode, dtype=dtype, shape=shape)
+        reserve(path)
+    return arrays
 
 
 class _Levels(nn.Module):

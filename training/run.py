@@ -35,6 +35,7 @@ from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
 from training.pictures import overlay
+from training.room import told_if_full
 from training.samples import Window
 from training.truth import Truth
 from training.usthand import UstHandMethod
@@ -103,8 +104,8 @@ def train(
         folder: The run's; made if it is not there.
         config: What and how.
         data: What is learnt from.
-        validation: What is looked at after each epoch: errors where it has truth, the loss's own measure else. Its
-            truth also sets the scale of the covariance at the end. None: neither.
+        validation: What is looked at after each epoch: pictures, and errors where it has truth, which also sets the
+            scale of the covariance at the end. None: pictures of what is learnt from.
         hand_model: The right hand's model.
         device: Where to train.
         on_epoch: Told about each epoch and what the validation gave.
@@ -116,6 +117,8 @@ def train(
 
     Raises:
         ValueError: If the folder is of another run, or the data cannot be trained on.
+        OSError: If the run cannot be kept.
+        FloatingPointError: If it goes astray.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with processes(device):
@@ -153,7 +156,7 @@ def train(
             on_epoch(report, reached)
 
         try:
-            fit(
+            steps = fit(
                 method,
                 feed,
                 config.fit,
@@ -168,7 +171,8 @@ def train(
         if rank() == 0:
             if config.start is not None and config.start_share:
                 blend(network, load_network(config.start, hand_model), config.start_share)
-            _finish(folder, network, hand_model, record, seen, time.monotonic() - started)
+            record["seconds"] = round(time.monotonic() - started, 1)
+            _finish(folder, network, hand_model, record, seen, steps)
     return folder / WEIGHTS
 
 
@@ -288,7 +292,8 @@ def _save(
     reached: dict[str, float],
     steps: int,
 ) -> None:
-    save_weights(folder / WEIGHTS, network, hand_model, training={**record, "steps": steps}, metrics=reached)
+    with told_if_full(folder / WEIGHTS):
+        save_weights(folder / WEIGHTS, network, hand_model, training={**record, "steps": steps}, metrics=reached)
 
 
 def _finish(
@@ -297,7 +302,7 @@ def _finish(
     hand_model: HandModel,
     record: dict[str, Any],
     samples: list[tuple[Window, Truth | None]],
-    seconds: float,
+    steps: int,
 ) -> None:
     """Give the covariance its scale and the weights their last figures."""
     known = _known(samples)
@@ -305,5 +310,4 @@ def _finish(
         # One half sets the scale, the other says what it is worth.
         calibrate(network, known[::2])
         known = known[1::2] or known
-    steps = load_weights(folder / WEIGHTS).training["steps"]
-    _save(folder, network, hand_model, {**record, "seconds": round(seconds, 1)}, _measure(network, [*known]), steps)
+    _save(folder, network, hand_model, record, _measure(network, [*known]), steps)

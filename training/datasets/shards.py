@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.room import told_if_full
 from training.samples import Window
 from training.truth import Truth
 
@@ -253,7 +254,7 @@ def _encoded(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _save(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with told_if_full(path), part.open("wb") as file:
         np.savez(file, allow_pickle=False, **content)
     part.replace(path)
 
