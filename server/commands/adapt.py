@@ -85,7 +85,8 @@ def adapt(
     from training.datasets import ShardedWindows
 
     address = None if service is None else ServiceAddress.parse(service, "--service", read_token(None))
-    config, calibrated = open_rig(recording / RIG_NAME if recording.is_dir() else recording)
+    rig_file = recording / RIG_NAME if recording.is_dir() else recording
+    config, calibrated = open_rig(rig_file)
     if len(calibrated) < 2:
         raise ValueError(f"{recording}: has {len(calibrated)} camera; adaptation needs two or more")
     adaptation = AdaptConfig(held_out=held_out, start_share=start_share)
@@ -98,7 +99,7 @@ def adapt(
             starting_network(model, start),
             HandModel.load(hand_model),
             replace(adaptation, fit=replace(adaptation.fit, epochs=epochs)),
-            name=config.name or recording.stem,
+            name=f"{config.name or rig_file.stem} ({rig_file.resolve().parent.name})",
             beside=None if beside is None else ShardedWindows(beside),
             opened=partial(open_engine, backend=backend, hand_model=hand_model),
             on_labelled=bars.counter("frame sets labelled"),
@@ -163,7 +164,11 @@ def _tell(verdict: Verdict, model: str) -> None:
         figure = verdict.figures[name]
         table.add_row(told, f"{figure.hands}", f"{figure.median_px:.2f}", f"{figure.p95_px:.2f}", f"{figure.answered}")
     Console(soft_wrap=True).print(table)
-    if verdict.model is None:
+    if not verdict.keeps_hands:
+        typer.echo(
+            f"Answers fewer hands than {model}: nothing was kept; go on with {model}, or record more of what is missed"
+        )
+    elif verdict.model is None:
         typer.echo(f"Not better than {model}: nothing was kept; go on with {model}, or record more of what it misses")
     else:
         typer.echo(f"Better than {model}: kept as {verdict.model}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _QUALITY: Final = 95
 # How rendering, pseudo-labelling and published data sets name labels of that detector, seen or simulated.
 _MEDIAPIPE: Final = ("detector", "mediapipe")
 _KEPT_SHARDS: Final = 3
+_UNFINISHED: Final = re.compile(rf"(windows|truth)-\d{{5}}\.(npz|part)|{re.escape(MANIFEST)}\.part")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,6 +49,24 @@ class Labelled:
 
     window: Window
     truth: Truth | None = None
+
+
+def begin(folder: Path) -> None:
+    """Make a folder ready for a data set; shards of one that was stopped before its manifest are deleted.
+
+    Args:
+        folder: Made if it is not there.
+
+    Raises:
+        ValueError: If the folder holds anything else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = list(folder.iterdir())
+    for path in found:
+        if not _UNFINISHED.fullmatch(path.name):
+            raise ValueError(f"{folder}: is not empty (it has {path.name}); give an empty folder")
+    for path in found:
+        path.unlink()
 
 
 def write_shard(folder: Path, number: int, windows: Sequence[Labelled]) -> None:
