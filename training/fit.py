@@ -47,7 +47,8 @@ class FitConfig:
         color_jitter: Amount of `jitter_colors`.
         train_backbone: Whether the encoder learns; else its weights and its normalisation's statistics stay.
         backbone_rate: Factor on the encoder's learning rate.
-        fewest_views: Each step sees its windows by so many of their views or more, drawn anew; 0 is always all.
+        fewest_views: Each step sees its windows by so many of their views or more, drawn anew of those that saw the
+            hand; 0 is always all.
         precision: `bfloat16` runs trunk and decoder in it, and the geometry in float32.
         seed: Of order, colours, views and noise.
     """
@@ -186,8 +187,9 @@ def fit(
             training_step(),
             _memory_told(device, batch_size),
         ):
-            views = _views(feed.views, config.fewest_views, batch_size, generator)
-            batch = feed.batch(own_share(chosen), None if views is None else own_share(views)).to(device)
+            wanted = _views_of_step(feed.views, config.fewest_views, generator)
+            orders = None if wanted is None else own_share(_orders(feed.views, batch_size, generator))
+            batch = feed.batch(own_share(chosen), orders, wanted).to(device)
             made.append(_step(method, optimizer, batch, config, step, rate, generator))
         last = place == steps_per_epoch - 1
         saves = resume_path is not None and (last or (save_every and (step + 1) % save_every == 0))
@@ -276,12 +278,16 @@ def _order(seed: int, epoch: int, windows: int, batch_size: int) -> list[int]:
     return [int(number) for number in np.resize(order, -(-windows // batch_size) * batch_size)]
 
 
-def _views(most: int, fewest: int, windows: int, generator: torch.Generator) -> list[list[int]] | None:
-    """Which views each window of a step is seen by: equally many of each, others for each."""
+def _views_of_step(most: int, fewest: int, generator: torch.Generator) -> int | None:
+    """By how many views a step sees its windows; None is all."""
     if not 0 < fewest < most:
         return None
-    wanted = int(torch.randint(fewest, most + 1, (), generator=generator))
-    return [sorted(torch.randperm(most, generator=generator)[:wanted].tolist()) for _ in range(windows)]
+    return int(torch.randint(fewest, most + 1, (), generator=generator))
+
+
+def _orders(most: int, windows: int, generator: torch.Generator) -> list[list[int]]:
+    """In which order the views of each window of a step are taken."""
+    return [torch.randperm(most, generator=generator).tolist() for _ in range(windows)]
 
 
 def _optimizer(module: nn.Module, config: FitConfig) -> torch.optim.Adam:

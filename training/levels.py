@@ -25,6 +25,7 @@ from engine.network.backbones.base import Backbone, Features
 from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.devices import sent
+from training.feeds import taken
 from training.room import reserve, told_if_full
 from training.samples import Batch, Window
 
@@ -66,12 +67,16 @@ class LevelCache:
     def __len__(self) -> int:
         return len(self._rest["view_mask"])
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch windows without their crops; see `training.feeds.Feed`."""
         chosen = [list(range(self.views))] * len(indices) if views is None else views
+        seen = self._rest["view_mask"].any(axis=1)
+        chosen = [taken(some, seen[index], most) for index, some in zip(indices, chosen, strict=True)]
 
         def picked(array: NDArray[Any]) -> Tensor:
-            rows = [array[index][:, list(some)] for index, some in zip(indices, chosen, strict=True)]
+            rows = [array[index][:, some] for index, some in zip(indices, chosen, strict=True)]
             return torch.from_numpy(np.stack(rows).astype(np.float32, copy=False))
 
         # Channels lie last in memory: convolutions of a CPU are faster so.

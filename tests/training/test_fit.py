@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from engine.network.weights import load_weights, save_weights
 from tests.training.conftest import SMALL
 from tests.training.test_levels import Source
 from training import run as running
+from training.datasets import Joined
 from training.evaluate import evaluate
 from training.feeds import WindowFeed
 from training.fit import EpochReport, FitConfig, StepReport, fit
@@ -79,6 +80,29 @@ def test_the_rate_falls_after_two_thirds(small_network: MakeNetwork, small_sampl
     reports: list[EpochReport] = []
     _fit(small_network(), _windows(small_samples), CONFIG, reports.append)
     assert [report.learning_rate for report in reports] == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
+@dataclass(frozen=True, eq=False)
+class _Counting(UstHandMethod):
+    """A method that notes how many views a step's windows have, and how many of them saw the hand."""
+
+    noted: list[tuple[int, list[int]]] = field(default_factory=list)
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        seen = batch.view_mask.any(dim=1).sum(dim=-1)
+        self.noted.append((batch.view_mask.shape[2], [int(count) for count in seen]))
+        return super().losses(batch, generator)
+
+
+def test_every_step_sees_each_window_by_views_that_saw_it(small_network: MakeNetwork, small_samples: Samples) -> None:
+    # A rig of two cameras beside one of three: its windows are filled up with views that saw nothing.
+    pair = Source([(window.with_views([0, 2]), truth) for window, truth in small_samples], "2")
+    method = _Counting(small_network())
+    config = replace(CONFIG, epochs=2, fewest_views=2)
+    fit(method, WindowFeed(Joined([Source(small_samples), pair])), config)
+    assert {views for views, _ in method.noted} == {2, 3}
+    for views, seen in method.noted:
+        assert all(count in ({2} if views == 2 else {2, 3}) for count in seen)
 
 
 def test_equal_seeds_give_equal_weights(small_network: MakeNetwork, small_samples: Samples) -> None:
@@ -348,7 +372,7 @@ def test_a_run_asks_no_source_for_its_truth(hand_model: HandModel, small_samples
     assert set(source.fetched) == set(range(len(small_samples)))
     # And what a step is handed has no room for it: nothing but cameras has three coordinates.
     batch = WindowFeed(source).batch([0, 1])
-    assert {field.name for field in fields(batch)} == {
+    assert {part.name for part in fields(batch)} == {
         "crops",
         "projections",
         "view_mask",
