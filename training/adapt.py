@@ -161,7 +161,7 @@ def adapt(
     first_judged = round((1.0 - config.held_out) * frame_sets_of(windows))
     learnt = windows_before(windows, first_judged)
     data = AgreedLabels(learnt if beside is None else Joined([learnt, beside]))
-    run = RunConfig(network, config.fit, start=start, start_share=config.start_share)
+    run = RunConfig(network, config.fit, start=start, start_share=config.start_share, joints="detector")
     weights_path = train(
         folder / _RUN,
         run,

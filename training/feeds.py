@@ -92,7 +92,7 @@ class WindowFeed:
         windows = [self._windows[index] for index in indices]
         if views is not None:
             windows = [
-                window.with_views(taken(some, window.view_mask.any(axis=0), most))
+                window.with_views(taken(some, window.view_mask.max(axis=0) > 0, most))
                 for window, some in zip(windows, views, strict=True)
             ]
         return collate(windows)

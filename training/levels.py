@@ -72,7 +72,7 @@ class LevelCache:
     ) -> Batch:
         """Fetch windows without their crops; see `training.feeds.Feed`."""
         chosen = [list(range(self.views))] * len(indices) if views is None else views
-        seen = self._rest["view_mask"].any(axis=1)
+        seen = self._rest["view_mask"].max(axis=1) > 0
         chosen = [taken(some, seen[index], most) for index, some in zip(indices, chosen, strict=True)]
 
         def picked(array: NDArray[Any]) -> Tensor:

@@ -66,6 +66,11 @@ class RenderPlan:
         if self.labels not in LABELS:
             raise ValueError(f"labels {self.labels!r} are not known; use one of {', '.join(LABELS)}")
 
+    @property
+    def shards(self) -> list[int]:
+        """Windows of each shard."""
+        return [min(_SHARD_WINDOWS, self.windows - first) for first in range(0, self.windows, _SHARD_WINDOWS)]
+
     def about(self) -> dict[str, Any]:
         """Everything that decides the windows, as plain maps."""
         told: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -141,7 +146,7 @@ def render(folder: Path, plan: RenderPlan, workers: int, advance: Callable[[str]
         raise ValueError(f"{folder}: is not empty; give an empty folder, or one that this command began")
     else:
         settings.write_text(json.dumps(plan.about(), indent=1), encoding="utf-8")
-    counts = [min(_SHARD_WINDOWS, plan.windows - first) for first in range(0, plan.windows, _SHARD_WINDOWS)]
+    counts = plan.shards
     missing = [number for number in range(len(counts)) if not (folder / shard_name(number)).exists()]
     for number in range(len(counts) - len(missing)):
         advance(f"shard {number} was there")

@@ -27,11 +27,13 @@ from engine.network.network import UstHandNetwork
 from engine.network.weights import load_weights, save_weights
 from training.blend import blend
 from training.calibrate import calibrate
+from training.datasets import sized
 from training.datasets.base import WindowSource
 from training.distributed import processes, rank
 from training.evaluate import evaluate
 from training.feeds import Feed, WindowFeed, near
 from training.fit import EpochReport, FitConfig, StepReport, fit
+from training.joint_definition import Joints
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
 from training.pictures import overlay
@@ -60,6 +62,7 @@ class RunConfig:
         validation_windows: So many windows of the validation data are looked at after each epoch.
         save_every: Steps between two kept states; an epoch's end is always kept.
         start_share: The last weights lie so far back on the way to those of `start`; see `training.blend`.
+        joints: Whose joints the labels mean; weights are measured by theirs (`training.joint_definition`).
     """
 
     network: NetworkConfig
@@ -69,6 +72,7 @@ class RunConfig:
     validation_windows: int = 64
     save_every: int = 200
     start_share: float = 0.0
+    joints: Joints = "model"
 
     def __post_init__(self) -> None:
         check_start_share(self.start_share)
@@ -103,7 +107,7 @@ def train(
     Args:
         folder: The run's; made if it is not there.
         config: What and how.
-        data: What is learnt from.
+        data: What is learnt from; crops of another size than the network's are resized.
         validation: What is looked at after each epoch: pictures, and errors where it has truth, which also sets the
             scale of the covariance at the end. None: pictures of what is learnt from.
         hand_model: The right hand's model.
@@ -121,6 +125,8 @@ def train(
         FloatingPointError: If it goes astray.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    data = sized(data, config.network.input_px)
+    validation = None if validation is None else sized(validation, config.network.input_px)
     with processes(device):
         record = _record(config, data, validation, hand_model)
         if rank() == 0:
@@ -187,6 +193,7 @@ def _record(
         "start": None if config.start is None else config.start.name,
         # Not in runs that were begun before there was such a thing.
         **({"start_share": config.start_share} if config.start_share else {}),
+        "joints": config.joints,
         "data": _told(data),
         "validation": None if validation is None else _told(validation),
         "hand_model": {"name": hand_model.name, "sha256": hand_model.sha256},
@@ -203,7 +210,8 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
     """Write what the run is, or see that it is the same that was begun here; the code may have changed."""
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        for name in sorted(set(record) - {"code", "torch"}):
+        # Whose joints they are follows from the data, and was not told by earlier versions.
+        for name in sorted(set(record) - {"code", "torch", "joints"}):
             if before.get(name) != json.loads(json.dumps(record[name])):
                 raise ValueError(
                     f"{path}: the run was begun with {name} {before.get(name)}, not {record[name]}; use another --out, "
