@@ -315,7 +315,8 @@ def _finish(
     """Give the covariance its scale and the weights their last figures."""
     known = _known(samples)
     if known:
-        # One half sets the scale, the other says what it is worth.
-        calibrate(network, known[::2])
-        known = known[1::2] or known
+        # One half sets the scale, the other says what it is worth. Windows that lie beside each other show one person.
+        half = -(-len(known) // 2)
+        calibrate(network, known[:half])
+        known = known[half:] or known
     _save(folder, network, hand_model, record, _measure(network, [*known]), steps)

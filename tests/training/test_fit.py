@@ -357,6 +357,29 @@ def test_a_training_step_cannot_read_the_truth(small_network: MakeNetwork, small
     assert len(read) == 1
 
 
+def test_windows_beside_those_that_set_the_scale_do_not_say_what_it_is_worth(
+    hand_model: HandModel, small_samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two scenes, or two people of a data set, one after the other.
+    validation = Source([small_samples[0], small_samples[0], small_samples[1], small_samples[1]])
+    scaled: list[Window] = []
+    measured: list[Window] = []
+
+    def calibrate(_: object, samples: Samples) -> None:
+        scaled.extend(_windows(samples))
+
+    def measure(_: object, samples: Samples) -> dict[str, float]:
+        measured[:] = _windows(samples)
+        return {}
+
+    monkeypatch.setattr(running, "calibrate", calibrate)
+    monkeypatch.setattr(running, "_measure", measure)
+    config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=1, batch_size=3))
+    train(tmp_path / "run", config, Source(small_samples), validation, hand_model, device=torch.device("cpu"))
+    assert [window is small_samples[0][0] for window in scaled] == [True, True]
+    assert [window is small_samples[1][0] for window in measured] == [True, True]
+
+
 class _Forbidden(Source):
     """Windows whose truth nobody may ask for."""
 
@@ -383,14 +406,14 @@ def test_a_run_asks_no_source_for_its_truth(hand_model: HandModel, small_samples
     assert batch.labels.shape[-2:] == (21, 2)
 
 
-def test_truth_makes_no_difference_to_training(small_network: MakeNetwork, small_samples: Samples) -> None:
+def test_truth_makes_no_difference_to_training(hand_model: HandModel, small_samples: Samples, tmp_path: Path) -> None:
     trained = []
     for scale in (1.0, float("nan")):
-        # The samples as a whole, so that whoever follows them to their truth finds it spoilt.
-        samples = [(window, Truth(truth.joints_local * scale)) for window, truth in small_samples]
-        network = small_network()
-        _fit(network, _windows(samples), replace(CONFIG, epochs=1))
-        trained.append(_weights(network))
+        # The source as a whole, so that whoever asks it for its truth finds that spoilt.
+        source = Source([(window, Truth(truth.joints_local * scale)) for window, truth in small_samples])
+        config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=1))
+        weights = train(tmp_path / f"{scale}", config, source, None, hand_model, device=torch.device("cpu"))
+        trained.append(load_weights(weights).state_dict)
     assert _equal(*trained)
 
 
