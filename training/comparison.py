@@ -46,6 +46,7 @@ from training.feeds import Feed, near
 from training.fit import FitConfig, StepReport, fit
 from training.levels import LevelCache, build_levels
 from training.methods import Method, TrainableMethod
+from training.room import write_whole
 from training.usthand import UstHandMethod
 
 SCHEMA: Final = "usthand.comparison/1"
@@ -242,9 +243,7 @@ class Comparison:
             "code": code_version(),
         }
         path = self._path(contender.name, seed)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(content, indent=1))
         state.unlink(missing_ok=True)
         return path
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +28,7 @@ from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.devices import sent
 from training.feeds import taken
-from training.room import reserve, told_if_full
+from training.room import reserve, told_if_full, write_whole
 from training.samples import Batch, Window
 
 _SCHEMA: Final = "usthand.levels/2"
@@ -205,9 +207,7 @@ class _Levels(nn.Module):
 def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """The trunk in ONNX Runtime: uint8 crops `(N, S, S, 3)` to F2, F3 and F4."""
     was_training = backbone.training
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # The exporter warns about its own insides.
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
         path = Path(scratch) / "trunk.onnx"
         program = torch.onnx.export(
             _Levels(backbone).eval(),
@@ -232,6 +232,20 @@ def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[
         return levels
 
     return look
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what the exporter says about its own insides."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _trunk_on(backbone: Backbone, device: torch.device) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
@@ -270,6 +284,4 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    part = folder / f"{_MANIFEST}.part"
-    part.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    part.replace(folder / _MANIFEST)
+    write_whole(folder / _MANIFEST, json.dumps(manifest, indent=1))

@@ -23,6 +23,7 @@ from engine.synthetic import SceneVariety
 from training.datasets.shards import MANIFEST, Labelled, shard_name, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.label_noise import PRESETS, noisy_labeller
+from training.room import write_whole
 from training.synthetic import SyntheticConfig, synthetic_windows
 
 BenchSplit = Literal["bench-1", "bench-2"]
@@ -145,7 +146,7 @@ def render(folder: Path, plan: RenderPlan, workers: int, advance: Callable[[str]
     elif any(folder.iterdir()):
         raise ValueError(f"{folder}: is not empty; give an empty folder, or one that this command began")
     else:
-        settings.write_text(json.dumps(plan.about(), indent=1), encoding="utf-8")
+        write_whole(settings, json.dumps(plan.about(), indent=1))
     counts = plan.shards
     missing = [number for number in range(len(counts)) if not (folder / shard_name(number)).exists()]
     for number in range(len(counts) - len(missing)):

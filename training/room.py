@@ -1,4 +1,4 @@
-"""Disks that are full: said with what lacks room and what to do, in place of a crash."""
+"""Files on disks that may be full: whole or not there, and what lacks room is said in place of a crash."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ def told_if_full(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({reason}; {free_mb:.0f} MB are free there); make room, and give the same "
             "command again"
         ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file; whoever looks finds what was there before or the new one, never a part.
+
+    Raises:
+        OSError: If there is no room for it.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with told_if_full(path):
+            part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def reserve(path: Path) -> None:

@@ -37,7 +37,7 @@ from training.joint_definition import Joints
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
 from training.pictures import overlay
-from training.room import told_if_full
+from training.room import told_if_full, write_whole
 from training.samples import Window
 from training.truth import Truth
 from training.usthand import UstHandMethod
@@ -218,7 +218,7 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
                     "or the same settings to go on"
                 )
         return
-    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_whole(path, json.dumps(record, indent=1))
 
 
 def _network(config: RunConfig, hand_model: HandModel) -> UstHandNetwork:

@@ -113,6 +113,9 @@ def evaluate(
 
         def compared(path: Path) -> Data:
             lessons = _source(path, train_windows)
+            for judges in (data, *([] if held_out is None else [held_out])):
+                if _source(judges, 0).version == _source(path, 0).version:
+                    raise ValueError(f"{judges}: are windows that --train names too; give others to judge by")
             meant = _joints(joints, "detector" if lessons.detected else "model")
             return Data(
                 lessons if raw_labels else AgreedLabels(lessons),

@@ -91,7 +91,12 @@ def train(
     windows: WindowSource = joined if raw_labels else AgreedLabels(joined)
     # What was learnt from a detector's labels has its joints, and is measured by them.
     joints: Joints = "detector" if any(source.detected for source in sources) else "model"
-    seen = None if validation is None else defined_by(joints, ShardedWindows(validation))
+    seen = None
+    if validation is not None:
+        watched = ShardedWindows(validation)
+        if watched.version in {source.version for source in sources}:
+            raise ValueError(f"--validation {validation}: are windows that --data names too; give others to judge by")
+        seen = defined_by(joints, watched)
     config = RunConfig(
         network=preset(network),
         fit=FitConfig(

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.room import told_if_full
+from training.room import told_if_full, write_whole
 from training.samples import Window
 from training.truth import Truth
 
@@ -130,9 +130,7 @@ def write_manifest(
         "truth": truth,
         "about": dict(about),
     }
-    part = folder / f"{MANIFEST}.part"
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
 
 
 def shard_name(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,9 +55,18 @@ def usthand(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two windows whose crops are larger than the network's, with exact labels."""
-    folder = tmp_path_factory.mktemp("windows")
+    return _rendered(tmp_path_factory.mktemp("windows"), seed=11)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two more."""
+    return _rendered(tmp_path_factory.mktemp("others"), seed=12)
+
+
+def _rendered(folder: Path, seed: int) -> Path:
     config = SyntheticConfig(size_px=96, views=3, frames=2, image_px=(160, 120), windows_per_scene=2)
-    write_shard(folder, 0, [Labelled(*sample) for sample in synthetic_windows(config, 2, seed=11)])
+    write_shard(folder, 0, [Labelled(*sample) for sample in synthetic_windows(config, 2, seed=seed)])
     write_manifest(folder, "made up", [2], 96, about={"labels": "exact"}, truth=True)
     return folder
 
@@ -70,9 +80,11 @@ def _weights(path: Path, training: dict[str, str]) -> Path:
     return path
 
 
-def test_a_network_learns_from_windows_of_another_size(usthand: Usthand, windows: Path, tmp_path: Path) -> None:
+def test_a_network_learns_from_windows_of_another_size(
+    usthand: Usthand, windows: Path, others: Path, tmp_path: Path
+) -> None:
     done = usthand(
-        *("train", "--network", "small", "--data", windows, "--validation", windows),
+        *("train", "--network", "small", "--data", windows, "--validation", others),
         *("--out", tmp_path / "run", "--epochs", 1, "--threads", 1),
     )
     assert done.code == 0, done.err
@@ -81,6 +93,20 @@ def test_a_network_learns_from_windows_of_another_size(usthand: Usthand, windows
     training = load_weights(tmp_path / "run" / "weights.pt").training
     assert training["data"]["name"] == "made up, agreed across views, resized to 64 px"
     assert (training["joints"], training["steps"]) == ("model", 1)
+
+
+def test_windows_do_not_judge_what_was_learnt_from_them(usthand: Usthand, windows: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(windows, copy)
+    for arguments in (
+        ("train", "--data", windows, "--validation", copy, "--out", tmp_path / "run"),
+        ("evaluate", "--table", "methods", "--train", windows, "--data", copy, "--runs", tmp_path / "runs"),
+    ):
+        done = usthand(*arguments)
+        assert done.code == 1
+        assert "copy: are windows that --" in done.err
+        assert "give others to judge by" in done.err
+    assert list(tmp_path.iterdir()) == [copy]
 
 
 def test_training_that_goes_astray_is_one_line(usthand: Usthand, windows: Path, tmp_path: Path) -> None:
