@@ -27,6 +27,7 @@ from training.detected_labels import Labeller
 from training.samples import JOINTS, Window, mirrored_window
 
 WINDOW_FRAMES: Final = 5
+_FEWEST_VIEWS: Final = 2
 _SHARD_WINDOWS: Final = 40
 _LAST_SETS: Final = "last_frame_sets"
 
@@ -76,8 +77,10 @@ def label_footage(
         The data.
 
     Raises:
-        ValueError: If the folder is not empty, or no hand was seen in two views.
+        ValueError: If the folder is not empty, the rig has one camera, or no hand was seen in two views.
     """
+    if len(rig) < _FEWEST_VIEWS:
+        raise ValueError(f"{name}: has {len(rig)} camera; windows need two that see the hand")
     begin(folder)
     labeller = Labeller()
     counts: list[int] = []
@@ -171,7 +174,11 @@ def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, strid
             hand.id: (hand.side, _sight(number, frame_set, rig, hand.posed.joints, hand.side))
             for hand in engine.process(frame_set, rig)
         }
-        sights = {key: seen for key, seen in sights.items() if sum(crop is not None for crop in seen[1].crops) >= 2}
+        sights = {
+            key: seen
+            for key, seen in sights.items()
+            if sum(crop is not None for crop in seen[1].crops) >= _FEWEST_VIEWS
+        }
         # A hand that was away begins anew.
         yield from _short(number - 1, [track for key, track in tracks.items() if key not in sights], rig)
         tracks = {key: tracks.get(key, _Track(side)) for key, (side, _) in sights.items()}

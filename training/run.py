@@ -9,6 +9,7 @@ tensorboard/       curves and pictures
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -191,6 +192,7 @@ def _record(
         "fit": asdict(config.fit),
         "losses": asdict(config.losses),
         "start": None if config.start is None else config.start.name,
+        **({} if config.start is None else {"start_sha256": hashlib.sha256(config.start.read_bytes()).hexdigest()}),
         # Not in runs that were begun before there was such a thing.
         **({"start_share": config.start_share} if config.start_share else {}),
         "joints": config.joints,
@@ -210,12 +212,13 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
     """Write what the run is, or see that it is the same that was begun here; the code may have changed."""
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(record))
         # Whose joints they are follows from the data, and was not told by earlier versions.
-        for name in sorted(set(record) - {"code", "torch", "joints"}):
-            if before.get(name) != json.loads(json.dumps(record[name])):
+        for name in sorted((set(now) | set(before)) - {"code", "torch", "joints"}):
+            if before.get(name) != now.get(name):
                 raise ValueError(
-                    f"{path}: the run was begun with {name} {before.get(name)}, not {record[name]}; use another --out, "
-                    "or the same settings to go on"
+                    f"{path}: the run was begun with {name} {before.get(name)}, not {now.get(name)}; use another "
+                    "--out, or the same settings to go on"
                 )
         return
     write_whole(path, json.dumps(record, indent=1))

@@ -147,6 +147,10 @@ def test_what_cannot_be_labelled_is_said(recording: Recording, tmp_path: Path) -
     far = ScriptedEngine(recording.scene, off_m=5.0)
     with pytest.raises(ValueError, match="no hand was seen by two cameras"):
         _last_sets(tmp_path / "far", recording, far)
+    alone = recording.subset(1)
+    with pytest.raises(ValueError, match="made up: has 1 camera; windows need two"):
+        label_footage(tmp_path / "one", alone.sets, alone.rig, ScriptedEngine(recording.scene), name="made up")
+    assert not (tmp_path / "one").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):

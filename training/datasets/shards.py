@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -228,10 +229,10 @@ class ShardedWindows:
 def _kept(shards: OrderedDict[int, dict[str, NDArray[Any]]], number: int, path: Path) -> dict[str, NDArray[Any]]:
     if number not in shards:
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 shards[number] = dict(content)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read ({error}); make the data set anew") from error
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path}: cannot be read ({error}); copy it again, or make the data set anew") from error
         while len(shards) > _KEPT_SHARDS:
             shards.popitem(last=False)
     shards.move_to_end(number)
