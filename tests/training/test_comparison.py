@@ -14,6 +14,7 @@ from tests.training.conftest import SMALL
 from tests.training.test_levels import Source
 from training.comparison import Budget, Comparison, Contender, Data, contenders
 from training.feeds import WindowFeed
+from training.paper import paper_numbers
 from training.samples import Window
 from training.tables import as_markdown, as_plain, table
 from training.tabulate import run_missing, said
@@ -90,6 +91,16 @@ def test_a_column_of_more_views_is_of_the_most_there_are() -> None:
         "mpjpe@4": 2.0,
         "mpjpe@6": 1.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("labels", "mpjpe"), [("openpose", 7.5), ("WiLoR", 5.2), ("projected", 3.7), ("detector", None)]
+)
+def test_the_papers_numbers_stand_beside_the_same_kind_of_labels(labels: str, mpjpe: float | None) -> None:
+    # As `usthand data import` names them; a folder of labels gives its own name.
+    learnt, exam = f"HanCo train, {labels} labels, agreed across views", "HanCo test, mediapipe-full labels"
+    assert paper_numbers("3", learnt, exam, "UST-Hand").get("mpjpe") == mpjpe
+    assert paper_numbers("3", learnt, f"rendered bench-1, {labels} labels", "UST-Hand") == {}
 
 
 def test_data_are_given_the_networks_size(
