@@ -102,6 +102,9 @@ def test_the_torch_backend_without_torch(write: Callable[..., Path], monkeypatch
     monkeypatch.delitem(sys.modules, "engine.backends.torch_backend", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert refusal(write(), "torch") == "backend 'torch' needs torch: pip install 'usthand[train]'"
+    # Whoever lacks both is told so at once.
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert refusal(write(), "torch") == "backend 'torch' needs torch, onnx: pip install 'usthand[train]'"
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
