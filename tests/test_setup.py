@@ -40,9 +40,10 @@ def test_a_python_that_will_not_do_is_named_and_leaves_nothing_in_the_way(
     tmp_path: Path, version: tuple[int, int]
 ) -> None:
     asked = tmp_path / "asked"
-    done = set_up(stand_in(tmp_path / "python", version, asked), tmp_path / "venv")
+    python = stand_in(tmp_path / "python", version, asked)
+    done = set_up(python, tmp_path / "venv")
     assert done.returncode == 1
-    assert f"is Python 3.{version[1]}.0; Python 3.11 to 3.13 is needed" in done.stderr
+    assert f"Python 3.11 to 3.13 is needed, and {python} (Python 3.{version[1]}.0) is none" in done.stderr
     assert not asked.exists()
 
 
