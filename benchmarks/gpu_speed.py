@@ -43,6 +43,7 @@ from engine.network.config import preset
 from engine.network.network import UstHandNetwork
 
 _VIEWS: Final = 8
+_SHOWN_KERNELS: Final = 60
 _EXACT: Final = GpuSettings(precision="float32", tf32=False, fused_convolutions=False, compiled=None, captured=False)
 _EAGER: Final = GpuSettings(compiled=None)
 
@@ -226,6 +227,28 @@ def measure(
     return result
 
 
+def kernel_times(reference: Reference, settings: GpuSettings, frames: int) -> dict[str, Any]:
+    """What a frame's time on the GPU is made of, kernel by kernel, as the profiler sees a captured frame."""
+    runtime = TorchCudaRuntime.from_network(reference.network, reference.card, settings)
+    inputs = trial_pictures(reference.card, 1, _VIEWS)
+    runtime.run_pictures(inputs)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(frames):
+            runtime.run_pictures(inputs)
+    runtime.close()
+    events = sorted(profile.key_averages(), key=lambda event: -event.self_device_time_total)
+    rows = {
+        event.key: (event.count / frames, event.self_device_time_total / frames)
+        for event in events
+        if event.self_device_time_total
+    }
+    total_us = sum(spent for _, spent in rows.values())
+    say(f"   {total_us:.0f} us of kernels and copies a frame; calls a frame, us a frame:")
+    for name, (calls, spent) in list(rows.items())[:_SHOWN_KERNELS]:
+        say(f"     {calls:6.1f} {spent:8.1f}  {name[:100]}")
+    return {"us": total_us, "kernels": rows}
+
+
 def measure_without_kernel(reference: Reference, frames: int) -> dict[str, Any]:
     """The same frame with PyTorch's topk in place of the kernel, both in PyTorch's own kernels."""
     result = {}
@@ -284,6 +307,7 @@ def main() -> None:
     report.section("float32 on the GPU against the CPU", 60, lambda: check_exact(reference))
     report.section(f"{name}: PyTorch's own kernels, captured", 90, lambda: measure(reference, eager, ((1, 8),), frames))
     report.section(f"{name}: compiled, captured", 200, lambda: measure(reference, compiled, ((1, 8), (2, 8)), frames))
+    report.section(f"{name}: kernel by kernel", 90, lambda: kernel_times(reference, compiled, 50))
     report.section("work of HandMvNet's size", 60, lambda: measure_multi_view_attention(200))
     report.section("kNN: kernel against topk", 60, lambda: measure_without_kernel(reference, 100))
     shipped = Reference(*load_exported(shipped_path("lite")))

@@ -185,13 +185,15 @@ class RingWriter:
         self._ring[_NEXT_SEQUENCE] = number
         self._slots[self._writing, [_INDEX, _TIMESTAMP, _RECEIVED]] = index, timestamp_ns, received_ns
         self._took(index)
-        # Last: the sequence number is what makes the slot ready, and the lock orders it after the pixels.
-        if self._segment.lock(LOCK_TIMEOUT_S):
-            self._slots[self._writing, _SEQUENCE] = number
-            self._segment.unlock()
-            self._writing = None
-        else:
-            self.count("ring_full")
+        # Last: the sequence number is what makes the slot ready, and the lock orders it after the pixels. A reader that
+        # holds it is only kept from the processor: the frame waits for it, or lossless would lose one.
+        while not self._segment.lock(LOCK_TIMEOUT_S):
+            if self.stopping:
+                self.count("ring_full")
+                return
+        self._slots[self._writing, _SEQUENCE] = number
+        self._segment.unlock()
+        self._writing = None
 
     def count(self, cause: DropCause, frames: int = 1) -> None:
         """Count dropped frames that are among the taken ones already."""

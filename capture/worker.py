@@ -19,7 +19,7 @@ import numpy as np
 
 from calibration import Camera
 from capture.errors import CaptureError
-from capture.grabbers import CaptureMode, Grabber, GrabberInfo, make_grabber
+from capture.grabbers import CaptureMode, Grabber, GrabberInfo, Lost, make_grabber
 from capture.grabbers.synthetic import Strides
 from capture.rig_config import Source
 from capture.ring import RingLayout, RingWriter
@@ -195,8 +195,9 @@ def fill_ring(
         if grab is None:
             return Ended(grabber.ending)
         writer.skip("behind", grab.behind)
-        writer.skip("undecodable", grab.undecodable)
-        if slot is None:
+        if isinstance(grab, Lost):
+            writer.skip("undecodable", grab.undecodable)
+        elif slot is None:
             writer.put(scratch, grab.index, grab.timestamp_ns, grab.received_ns)
         else:
             writer.commit(grab.index, grab.timestamp_ns, grab.received_ns)

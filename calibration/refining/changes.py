@@ -17,6 +17,8 @@ from calibration.drift.background import Landmarks, PictureMotion, picture_motio
 LEAST_TURN_DEG: Final = 0.1
 _LEAST_MOVE_M: Final = 0.001
 _LEAST_LOOKS: Final = 2
+# Of minutes of pictures: each is compared with all.
+_MOST_REFERENCES: Final = 8
 # The figure's systematic error, beyond what its corners' spread says: lens, parallax, people in the picture.
 _FLOOR_RAD: Final = np.radians(0.03)
 
@@ -46,11 +48,11 @@ class Before:
     """A camera as it was when its calibration was right.
 
     Args:
-        landmarks: Corners of a picture of then.
+        pictures: Corners of pictures of then; one is enough if nobody stands in the way.
         camera: Its calibration of then.
     """
 
-    landmarks: Landmarks
+    pictures: Sequence[Landmarks]
     camera: Camera
 
 
@@ -62,24 +64,16 @@ def find_change(
     Args:
         camera: The camera, as it is calibrated now.
         pictures: Corners of its pictures with their times, seconds, in order.
-        before: The camera when its calibration was right; None takes the first picture and the calibration of now.
+        before: The camera when its calibration was right; None takes the pictures themselves and the calibration of
+            now.
 
     Returns:
         The change; None if the camera stands as calibrated, or its pictures do not tell.
     """
-    if not pictures:
-        return None
-    first = pictures[0][1] if before is None else before.landmarks
-    looks = [
-        (time_s, motion)
-        for time_s, landmarks in (pictures[1:] if before is None else pictures)
-        if (motion := picture_motion(camera, first, landmarks)) is not None
-    ]
+    references = [landmarks for _, landmarks in pictures] if before is None else before.pictures
+    looks = _clearest_looks(camera, references, pictures)
     if len(looks) < _LEAST_LOOKS:
         return None
-    if before is None:
-        # The reference picture is a look, too: at rest.
-        looks.insert(0, (pictures[0][0], PictureMotion((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.0, 0, 1.0)))
     turns = np.array([motion.turn_rad for _, motion in looks])
     split = _split(turns, whole_allowed=before is not None)
     after = turns[split:]
@@ -98,6 +92,21 @@ def find_change(
     if split == 0:
         return Change(-np.inf, -np.inf, turn, sigma, move)
     return Change(looks[split][0], looks[split - 1][0], turn, sigma, move)
+
+
+def _clearest_looks(
+    camera: Camera, references: Sequence[Landmarks], pictures: Sequence[tuple[float, Landmarks]]
+) -> list[tuple[float, PictureMotion]]:
+    """Compare pictures with the one reference that has most in common with all of them: in others people stand.
+
+    Any will do, also one of after the bump: what counts is the step from one part of the pictures to the other.
+    """
+    step = -(-len(references) // _MOST_REFERENCES) or 1
+    tried = [
+        [(time_s, motion) for time_s, now in pictures if (motion := picture_motion(camera, reference, now)) is not None]
+        for reference in references[::step]
+    ]
+    return max(tried, key=lambda looks: sum(motion.agreeing for _, motion in looks), default=[])
 
 
 def _lacking(

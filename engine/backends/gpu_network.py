@@ -1,6 +1,7 @@
 """A network made ready for a GPU: its convolutions in half precision, with batch normalisation folded into them.
 
-What is read from their maps stays float32: heatmaps, where joints are sampled, triangulation, the hand.
+What is read from their maps stays float32: heatmaps, where joints are sampled, triangulation, the hand. So does the
+first stage of a staged trunk, a small part of its work: what is rounded there moves joints more than all the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.network.backbones.base import Backbone, Features
+from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
 from engine.network.network import UstHandNetwork
 
@@ -28,7 +29,7 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype) -> UstHandNetwork:
 
     Args:
         network: Ready to evaluate.
-        precision: Of the convolutions but the heatmaps' own.
+        precision: Of the convolutions but the heatmaps' own, and those of a staged trunk's first stage.
 
     Returns:
         The copy. It makes no mesh and cannot be trained or exported.
@@ -86,18 +87,21 @@ class _Trunk(Backbone):
 
     Args:
         trunk: The trunk.
-        precision: Its own.
+        precision: Its own, but for the first stage of a staged one.
     """
 
     def __init__(self, trunk: Backbone, precision: torch.dtype) -> None:
         super().__init__(trunk.default_input_px, trunk.channels, trunk.normalise, trunk.landmarks)
         trunk.landmarks, trunk.normalise = None, nn.Identity()
-        self.padding = 0
+        self.padding, self.precision = 0, precision
         if isinstance(trunk, ResNet):
             self.padding = _CHANNEL_GROUP - trunk.conv1.in_channels
             _widen(trunk.conv1, self.padding)
+        if isinstance(trunk, StagedBackbone):
+            first, self.precision = copy.deepcopy(trunk.stages[0]), torch.float32
         self.trunk = _in_precision(trunk, precision)
-        self.precision = precision
+        if isinstance(trunk, StagedBackbone):
+            trunk.stages[0] = nn.Sequential(_in_precision(first, torch.float32), _Cast(precision))
 
     def features(self, images: Tensor) -> Features:
         """Run the trunk on normalised pictures."""
@@ -105,6 +109,18 @@ class _Trunk(Backbone):
             images = functional.pad(images, (0, 0, 0, 0, 0, self.padding))
         levels: Features = self.trunk.features(images.to(self.precision).contiguous(memory_format=torch.channels_last))
         return *levels[:-1], levels[-1].float()
+
+
+class _Cast(nn.Module):
+    """Brings maps to another precision."""
+
+    def __init__(self, precision: torch.dtype) -> None:
+        super().__init__()
+        self.precision = precision
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Cast maps."""
+        return maps.to(self.precision)
 
 
 def _widen(conv: nn.Conv2d, channels: int) -> None:

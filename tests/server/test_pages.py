@@ -24,6 +24,7 @@ def test_the_docs_page_shows_what_openapi_lists(client):
         "/api/v1/cameras/{camera_id}/preview.jpg", "/api/v1/cameras/{camera_id}/trust", "/api/v1/calibration",
         "/api/v1/calibration/history", "/api/v1/calibration/marks", "/api/v1/calibration/rollback",
         "/api/v1/calibration/session", "/api/v1/calibration/session/accept", "/api/v1/calibration/session/solve",
+        "/api/v1/calibration/session/pictures/{camera_id}.jpg",
         "/api/v1/engine", "/api/v1/stats", "/api/v1/schema/stream.json", "/api/v1/schema/asyncapi.json",
     }  # fmt: skip
     for path, methods in paths.items():

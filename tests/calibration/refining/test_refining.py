@@ -84,10 +84,30 @@ def test_the_moment_of_a_bump_is_found_in_the_pictures():
     assert find_change(camera, []) is None
     # Against a picture from before, all of a recording may be of after.
     assert find_change(camera, pictures[5:]) is None
-    since_before = find_change(camera, pictures[5:], Before(still, camera))
+    since_before = find_change(camera, pictures[5:], Before([still], camera))
     assert since_before is not None
     assert since_before.at_s == -np.inf
     assert since_before.turn_rad == pytest.approx(change.turn_rad, abs=1e-3)
+
+
+def test_a_first_picture_that_somebody_fills_is_not_the_reference():
+    camera = RIG.cameras[0]
+    room, person = picture(1, camera.width, camera.height), picture(2, camera.width, camera.height)
+    hidden = room.copy()
+    hidden[:, : int(0.9 * camera.width)] = person[:, : int(0.9 * camera.width)]
+    images = [hidden, room, room, room, *[np.roll(room, 20, axis=0)] * 4]
+    pictures = [(float(t), find_landmarks(image)) for t, image in enumerate(images)]
+    change = find_change(camera, pictures)
+    assert change is not None
+    assert (change.since_s, change.at_s) == (3.0, 4.0)
+    turn_deg = np.degrees(20 / camera.K[1, 1])
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(turn_deg, abs=0.1)
+    # The same where an earlier recording begins with somebody in the picture.
+    before = Before([landmarks for _, landmarks in pictures[:4]], camera)
+    change = find_change(camera, pictures[4:], before)
+    assert change is not None
+    assert change.at_s == -np.inf
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(turn_deg, abs=0.1)
 
 
 def test_noise_in_the_pictures_is_no_break():
@@ -97,7 +117,7 @@ def test_noise_in_the_pictures_is_no_break():
     shifted = np.roll(room, 20, axis=0)
     noisy = [np.clip(shifted + rng.normal(0, 6, room.shape), 0, 255).astype(np.uint8) for _ in range(4)]
     pictures = [(float(t), find_landmarks(image)) for t, image in enumerate(noisy)]
-    change = find_change(camera, pictures, Before(find_landmarks(room), camera))
+    change = find_change(camera, pictures, Before([find_landmarks(room)], camera))
     assert change is not None
     assert change.at_s == -np.inf
     assert find_change(camera, pictures) is None
@@ -108,8 +128,8 @@ def test_a_calibration_that_was_turned_lacks_what_the_one_before_had():
     still = find_landmarks(picture(1, camera.width, camera.height))
     pictures = [(float(t), still) for t in range(4)]
     wrong = turned(RIG, camera.id, TURN).cameras[0]
-    assert find_change(camera, pictures, Before(still, camera)) is None
-    change = find_change(wrong, pictures, Before(still, camera))
+    assert find_change(camera, pictures, Before([still], camera)) is None
+    change = find_change(wrong, pictures, Before([still], camera))
     assert change is not None
     assert change.turn_rad == pytest.approx(-TURN, abs=1e-4)
     assert change.move_m == pytest.approx(np.zeros(3), abs=1e-9)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS
 from engine.backends.plan_graph import (
+    FULL_STAGE,
     HALF_STAGES,
     Precision,
     expected_searches,
@@ -31,8 +32,8 @@ from engine.factory import shipped_path
 from tests.engine.backends.support import CARD, stub_model
 
 VIEWS = 4
-# What float16 moves the shipped trunk's joints by, with room to spare; docs/tensorrt.md has the figures.
-WORST_MM = 0.3
+# ONNX Runtime leaves the rounding between two operators in float16 out; that of weights, at entry and exits is left.
+WORST_MM = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +82,14 @@ def test_convolutions_are_half_and_geometry_is_float32(lite: bytes, precision: P
                 assert half not in kinds, node.name
     weights = {entry.name: entry for entry in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and stage_of(node) in HALF_STAGES]
-    assert len(convolutions) > 50
-    assert {weights[name].data_type for node in convolutions for name in node.input[1:]} == {half}
+    first = [node for node in convolutions if node.name.startswith(f"{FULL_STAGE}.")]
+    others = [node for node in convolutions if node not in first]
+    assert (len(first), len(others)) == (9, 45)
+    for chosen, kind in ((first, TensorProto.FLOAT), (others, half)):
+        assert {weights[name].data_type for node in chosen for name in node.input[1:]} == {kind}
     assert not any(node.op_type == "BatchNormalization" and stage_of(node) in HALF_STAGES for node in model.graph.node)
-    others = [node for node in model.graph.node if not is_half(node)]
-    read = {name for node in others for name in node.input if name in weights}
+    full = [node for node in model.graph.node if not is_half(node)]
+    read = {name for node in full for name in node.input if name in weights}
     assert half not in {weights[name].data_type for name in read}
 
 

@@ -18,8 +18,8 @@ from engine.backends.trial import trial_inputs, trial_pictures
 from engine.factory import shipped_path
 
 pytestmark = pytest.mark.gpu
-# What float16 moves the shipped trunk's joints by, with room to spare; docs/tensorrt.md has the figures.
-WORST_MM = 0.3
+# What float16 may move joints by; docs/gpu.md has the figures.
+WORST_MM = 0.1
 VIEWS = 4
 
 

@@ -414,6 +414,21 @@ def test_a_side_that_was_wrong_is_put_right(show: Show) -> None:
     assert_is(pose, truth)
 
 
+@pytest.mark.parametrize("gap", [1, 6])
+def test_another_hand_where_one_was_lost_soon_has_its_own_side(gap: int, show: Show) -> None:
+    for _ in range(100):
+        show.hands(truth_at("left"))
+    for _ in range(gap):
+        assert show.hands() == ()
+    truth = truth_at("right")
+    sides = [pose.side for _ in range(40) for pose in show.hands(truth)]
+    # The network takes it for the left one, and has no say in the side; who has is asked at once.
+    assert sides.index("right") < 25
+    assert sides == sorted(sides)
+    (pose,) = show.hands(truth)
+    assert_is(pose, truth)
+
+
 def test_what_the_network_makes_up_is_given_up(show: Show) -> None:
     truth = truth_at("right")
     for _ in range(60):
