@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from capture.recording import RIG_NAME
@@ -136,7 +137,9 @@ def _tell(verdict: Verdict, model: str) -> None:
         table.add_column(column, justify="left" if column == "model" else "right")
     for name, told in ((RUNNING, f"{model} (running)"), (ADAPTED, "adapted")):
         figure = verdict.figures[name]
-        table.add_row(told, f"{figure.hands}", f"{figure.median_px:.2f}", f"{figure.p95_px:.2f}", f"{figure.answered}")
+        table.add_row(
+            escape(told), f"{figure.hands}", f"{figure.median_px:.2f}", f"{figure.p95_px:.2f}", f"{figure.answered}"
+        )
     Console(soft_wrap=True).print(table)
     if not verdict.keeps_hands:
         typer.echo(

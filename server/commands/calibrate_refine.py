@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from capture.recording import RIG_NAME
 from server.commands.options import HandModelOption
@@ -99,8 +100,8 @@ def refine(
     console.print(moved_table(refined))
     console.print(held_out_table(refined))
     if report is not None:
-        console.print(f"{write_report(refined, report)}: the same for programs")
-    console.print(f"{out}: calibration {refined.rig.id}; upload it with PUT /api/v1/calibration")
+        console.print(escape(f"{write_report(refined, report)}: the same for programs"))
+    console.print(escape(f"{out}: calibration {refined.rig.id}; upload it with PUT /api/v1/calibration"))
 
 
 def _rig_file(path: Path | None) -> Path:

@@ -139,6 +139,20 @@ def test_a_lost_camera_is_bridged_shortly_then_503_with_its_reason(client, runni
     assert client.get("/api/v1/cameras/cam0/preview.jpg").status_code == 200
 
 
+def test_a_preview_is_never_old(client, running, eventually, monkeypatch):
+    """Where all cameras are lost there is no newer answer, which would show that."""
+    monkeypatch.setattr("server.previews._NEWEST_NS", 500_000_000)
+    monkeypatch.setattr("server.previews._BRIDGE_NS", 0)
+    running.session.pause()
+    route = "/api/v1/cameras/cam1/preview.jpg"
+    assert client.get(route).status_code == 200
+    for camera in running.session.cameras:
+        camera.state, camera.message = "lost", "replug it"
+    eventually(lambda: client.get(route).status_code == 503)
+    for width in ("", "?width=100"):
+        assert client.get(route + width).json()["detail"] == "camera cam1: no picture now (lost: replug it)"
+
+
 def test_previews_of_one_answer_are_made_once(client, running):
     running.session.pause()
     route = "/api/v1/cameras/cam0/preview.jpg?overlay=1"
