@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.pictures import decoded_bgr
 from capture.rig_config import ImagesSource
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -107,10 +107,7 @@ class ImageFolderGrabber:
             data = np.fromfile(path, dtype=np.uint8)
         except OSError as error:
             raise CaptureError(f"picture {path} cannot be read: {error.strerror}; is its disk still there?") from error
-        if not data.size:
-            return None
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        return None if image is None else np.asarray(image, dtype=np.uint8)
+        return decoded_bgr(data)
 
     def close(self) -> None:
         """Nothing stays open."""

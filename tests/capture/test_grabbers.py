@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import struct
 import sys
+import zlib
 from collections.abc import Container
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from capture.grabbers.protocol import Grab, Grabber, Lost
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.timestamps import load_timestamps
 from capture.grabbers.video_file import VideoFileGrabber
+from capture.recording import RecordingError
+from capture.recording.image_messages import read_image_message
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, SyntheticSource
 from tests.capture.support import (
     HEIGHT,
@@ -375,6 +379,21 @@ def test_broken_pictures(tmp_path: Path) -> None:
         ImageFolderGrabber(ImagesSource(path=tmp_path / "empty"), "live", StepClock()).open()
     with pytest.raises(CaptureError, match="cannot be read"):
         ImageFolderGrabber(ImagesSource(path=tmp_path / "none"), "live", StepClock()).open()
+
+
+def test_a_picture_that_states_an_impossible_size_is_a_broken_one(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "p", 2)
+    data = bytearray((source.path / "1.png").read_bytes())
+    data[16:29] = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (source.path / "1.png").write_bytes(data)
+    grabber = ImageFolderGrabber(source, "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match=r"1\.png cannot be decoded"):
+        everything(grabber)
+    message = b"\0\1\0\0" + bytes(8) + struct.pack("<I1s3xI4s", 1, b"", 4, b"png") + struct.pack("<I", len(data)) + data
+    with pytest.raises(RecordingError, match="cannot be decoded"):
+        read_image_message(message, compressed=True)
 
 
 def test_a_rendered_camera_films_common_instants(tmp_path: Path) -> None:

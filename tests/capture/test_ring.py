@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture import CaptureError, CaptureSession, shared_memory
-from capture.ring import LOCK_TIMEOUT_S, RingLayout, RingReader, RingWriter
+from capture.ring import _NEXT_SEQUENCE, LOCK_TIMEOUT_S, RingLayout, RingReader, RingWriter
 from capture.shared_memory import Segment, check_shared_memory
 from tests.capture.support import config_of, rig_of, synthetic, wait_for
 
@@ -205,6 +205,32 @@ def test_a_frame_waits_for_a_reader_that_is_slow_to_give_the_lock_back() -> None
     process.join(20)
     assert process.exitcode == 0
     process.close()
+
+
+def _commit_one(layout: RingLayout, segment: Segment, begun: Event, locked: Event) -> None:
+    writer = RingWriter(layout, segment)
+    assert writer.begin() is not None
+    begun.set()
+    assert locked.wait(20)
+    writer.commit(7, 0, 0)
+
+
+def test_a_frame_that_a_killed_writer_did_not_hand_over_is_in_no_count() -> None:
+    _, reader = ring()
+    context = multiprocessing.get_context("spawn")
+    begun, locked = context.Event(), context.Event()
+    process = context.Process(target=_commit_one, args=(LAYOUT, reader.segment, begun, locked), daemon=True)
+    process.start()
+    assert begun.wait(20)
+    assert reader.segment.lock(5)
+    locked.set()
+    wait_for(lambda: reader._ring[_NEXT_SEQUENCE] == 1, "the writer waits for the lock")
+    process.kill()
+    process.join(20)
+    process.close()
+    reader.segment.unlock()
+    reader.repair()
+    assert (reader.take(), reader.frames, reader.drops) == ([], 0, {})
 
 
 def test_images_outlive_their_segment() -> None:
