@@ -110,6 +110,35 @@ def test_a_first_picture_that_somebody_fills_is_not_the_reference():
     assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(turn_deg, abs=0.1)
 
 
+def test_pictures_from_before_are_compared_by_way_of_one_that_shows_what_each_shows():
+    camera = RIG.cameras[0]
+    room, person = picture(1, camera.width, camera.height), picture(2, camera.width, camera.height)
+    moved = np.roll(room, 20, axis=0)
+    left, right = room.copy(), moved.copy()
+    left[:, int(0.55 * camera.width) :] = person[:, int(0.55 * camera.width) :]
+    right[:, : int(0.45 * camera.width)] = person[:, : int(0.45 * camera.width)]
+    looks = [(float(t), find_landmarks(image)) for t, image in enumerate([right, right, moved, right])]
+    before = Before([find_landmarks(left)], camera)
+    assert find_change(camera, looks[:2], before) is None
+    change = find_change(camera, looks, before)
+    assert change is not None
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(np.degrees(20 / camera.K[1, 1]), abs=0.1)
+
+
+def test_an_odd_look_at_the_end_is_no_break():
+    camera = RIG.cameras[0]
+    room = picture(1, camera.width, camera.height)
+    moved = np.roll(room, 20, axis=0)
+    looks = [
+        (float(t), find_landmarks(image)) for t, image in enumerate([moved, moved, moved, np.roll(room, 26, axis=0)])
+    ]
+    assert find_change(camera, looks) is None
+    change = find_change(camera, looks, Before([find_landmarks(room)], camera))
+    assert change is not None
+    assert change.at_s == -np.inf
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(np.degrees(20 / camera.K[1, 1]), abs=0.1)
+
+
 def test_noise_in_the_pictures_is_no_break():
     camera = RIG.cameras[0]
     room = picture(1, camera.width, camera.height)
