@@ -22,7 +22,7 @@ def rig() -> Rig:
 
 
 def filmed(rig: Rig, late_s: dict[str, float], still: bool = False, scatter_s: float = 0.0) -> tuple[MovingView, ...]:
-    """What cameras see of a moving board whose pictures are taken later than they say, single ones by a scatter more."""
+    """What cameras see of a moving board whose pictures are taken later than they say; single ones scatter besides."""
     board = parse_board("charuco:4x5:0.05:DICT_4X4_1000")
     rng = np.random.default_rng(2)
 
