@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_nothing_is_refined_that_does_not_predict_better():
     wrong = Change(0.0, -1.0, np.radians([0.0, 3.0, 0.0]), np.full(3, np.radians(0.03)))
     with pytest.raises(RefineError, match="not predicted better"):
         refine(RIG, _sightings(False), changes={"cam0": wrong})
+
+
+def test_hands_at_rest_repair_nothing():
+    rng = np.random.default_rng(0)
+    first = {}
+    still = [
+        replace(s, keypoints_px=first.setdefault(s.hand_id, s).keypoints_px + rng.normal(0, 0.5, s.keypoints_px.shape))
+        for s in _sightings(False)
+    ]
+    # Held-out moments of the same pose would approve: solved, a camera that stands right is turned by a degree.
+    with pytest.raises(RefineError, match=r"the hands moved by \d mm only .* 20 are needed"):
+        refine(RIG, still, cameras=["cam1"])
 
 
 def test_what_cannot_be_refined_is_said():

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from calibration import Camera, Rig
 from calibration.boards import parse_board
-from calibration.solving.lenses import rms_px
+from calibration.solving.bundle import Bundle, adjust
+from calibration.solving.lenses import held_belief, rms_px
+from calibration.solving.places import board_poses
 from calibration.solving.timing import MovingView, Timing, refine_timing
 from tests.calibration.boards.rigs import board_path, small_rig
 
@@ -63,6 +65,20 @@ def test_how_single_pictures_scatter_is_found(rig: Rig) -> None:
     assert 0.004 < timing.jitter_s < 0.012
     for view, doubt in zip(views, timing.doubts_px(views), strict=True):
         np.testing.assert_allclose(doubt, timing.jitter_s * view.velocity_px_s)
+
+
+def test_pictures_of_unknown_times_pull_less_along_their_motion(rig: Rig) -> None:
+    board = parse_board("charuco:4x5:0.05:DICT_4X4_1000")
+    views = filmed(rig, dict.fromkeys(LATE_S, 0.0), scatter_s=0.02)
+    taken = [view.at(0.0) for view in views]
+    beliefs = {camera.id: held_belief(camera) for camera in rig}
+    start = Bundle(rig.cameras, board_poses(rig.cameras, taken, board.points_board))
+    doubts = Timing(LATE_S, 0.02).doubts_px(views)
+    off_m = [
+        np.linalg.norm(adjust(start, taken, board.points_board, beliefs, doubts_px=d).bundle.cameras[2].center_world
+                       - rig.cameras[2].center_world) for d in (doubts, None)
+    ]  # fmt: skip
+    assert off_m[0] < 0.5 * off_m[1], off_m
 
 
 def test_a_board_that_stands_still_tells_no_time(rig: Rig) -> None:
