@@ -258,7 +258,7 @@ def judge(
             "hold the board still for a moment in each place, and check that it is flat"
         )
     reasons += _misshapen(held_out.misshape)
-    reasons += _late(late_s, cameras[0].id)
+    reasons += _late(late_s)
     for camera in cameras:
         share = float((coverage(camera, views) > 0).mean())
         if share < _COVERED:
@@ -318,11 +318,16 @@ def _misshapen(shape: Misshape) -> list[str]:
     return found
 
 
-def _late(late_s: Mapping[str, float], first_id: str) -> list[str]:
+def _late(late_s: Mapping[str, float]) -> list[str]:
+    """Say whose pictures are taken at other times than their timestamps say, against a camera that most agree with.
+
+    The first camera, whose time is zero, may be the odd one itself.
+    """
+    off = {one: [i for i in late_s if abs(late_s[i] - late_s[one]) > _PUNCTUAL_S] for one in late_s}
+    first = min(off, key=lambda one: len(off[one]))
     return [
-        f"{camera_id} takes its pictures {abs(1e3 * late):.0f} ms {'later' if late > 0 else 'earlier'} than "
-        f"its timestamps say, against {first_id}: the calibration allows for it, tracking hands does not; "
-        "correct the timestamps or trigger the cameras"
-        for camera_id, late in late_s.items()
-        if abs(late) > _PUNCTUAL_S
+        f"{i} takes its pictures {abs(1e3 * (late_s[i] - late_s[first])):.0f} ms "
+        f"{'later' if late_s[i] > late_s[first] else 'earlier'} than its timestamps say, against {first}: the "
+        "calibration allows for it, tracking hands does not; correct the timestamps or trigger the cameras"
+        for i in off[first]
     ]

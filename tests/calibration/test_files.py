@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,28 @@ def test_saving_replaces_the_file_whole_or_not_at_all(
         save_calibration(rig, path)
     assert [p.name for p in tmp_path.iterdir()] == ["calibration.json"]
     assert path.read_text() == "the old one"
+
+
+def test_what_replaces_the_old_file_is_on_the_disk_by_then(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calibration.json"
+    synced: list[int] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note(handle: int) -> None:
+        fsync(handle)
+        synced.append(os.fstat(handle).st_size)
+
+    def check(self: Path, target: Path) -> Path:
+        # The power may go at any moment from here on.
+        assert synced == [self.stat().st_size]
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", check)
+    save_calibration(rig, path)
+    assert load_calibration(path).id == rig.id
 
 
 def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(rig: Rig, tmp_path: Path) -> None:

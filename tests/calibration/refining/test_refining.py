@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -62,6 +63,18 @@ def test_nothing_is_refined_that_does_not_predict_better():
         refine(RIG, _sightings(False), changes={"cam0": wrong})
 
 
+def test_hands_at_rest_repair_nothing():
+    rng = np.random.default_rng(0)
+    first = {}
+    still = [
+        replace(s, keypoints_px=first.setdefault(s.hand_id, s).keypoints_px + rng.normal(0, 0.5, s.keypoints_px.shape))
+        for s in _sightings(False)
+    ]
+    # Held-out moments of the same pose would approve: solved, a camera that stands right is turned by a degree.
+    with pytest.raises(RefineError, match=r"the hands moved by \d mm only .* 20 are needed"):
+        refine(RIG, still, cameras=["cam1"])
+
+
 def test_what_cannot_be_refined_is_said():
     with pytest.raises(RefineError, match="record some ten seconds"):
         refine(RIG, _sightings(True)[:10])
@@ -108,6 +121,35 @@ def test_a_first_picture_that_somebody_fills_is_not_the_reference():
     assert change is not None
     assert change.at_s == -np.inf
     assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(turn_deg, abs=0.1)
+
+
+def test_pictures_from_before_are_compared_by_way_of_one_that_shows_what_each_shows():
+    camera = RIG.cameras[0]
+    room, person = picture(1, camera.width, camera.height), picture(2, camera.width, camera.height)
+    moved = np.roll(room, 20, axis=0)
+    left, right = room.copy(), moved.copy()
+    left[:, int(0.55 * camera.width) :] = person[:, int(0.55 * camera.width) :]
+    right[:, : int(0.45 * camera.width)] = person[:, : int(0.45 * camera.width)]
+    looks = [(float(t), find_landmarks(image)) for t, image in enumerate([right, right, moved, right])]
+    before = Before([find_landmarks(left)], camera)
+    assert find_change(camera, looks[:2], before) is None
+    change = find_change(camera, looks, before)
+    assert change is not None
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(np.degrees(20 / camera.K[1, 1]), abs=0.1)
+
+
+def test_an_odd_look_at_the_end_is_no_break():
+    camera = RIG.cameras[0]
+    room = picture(1, camera.width, camera.height)
+    moved = np.roll(room, 20, axis=0)
+    looks = [
+        (float(t), find_landmarks(image)) for t, image in enumerate([moved, moved, moved, np.roll(room, 26, axis=0)])
+    ]
+    assert find_change(camera, looks) is None
+    change = find_change(camera, looks, Before([find_landmarks(room)], camera))
+    assert change is not None
+    assert change.at_s == -np.inf
+    assert np.degrees(np.linalg.norm(change.turn_rad)) == pytest.approx(np.degrees(20 / camera.K[1, 1]), abs=0.1)
 
 
 def test_noise_in_the_pictures_is_no_break():

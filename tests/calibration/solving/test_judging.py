@@ -79,6 +79,22 @@ def test_what_is_wrong_is_said_and_counts(wrong: dict[str, object], verdict: str
     assert said in judgement.reasons[0]
 
 
+def test_the_odd_camera_is_called_late_also_where_it_is_the_first() -> None:
+    held_out = HeldOut((np.full((600, 2), 0.2),), (view("cam0"),), np.full(9, 0.1), np.full(9, 0.1), AS_SPECIFIED, 0)
+    late_s = {"cam0": 0.0, "cam1": -0.05, "cam2": -0.051, "cam3": -0.049}
+    reasons = judge(held_out, RIG[:1], [view("cam0")], {"cam0": WeakNumber("fx", 1.0, 1.0)}, late_s).reasons
+    assert len(reasons) == 1
+    assert "cam0 takes its pictures 50 ms later than its timestamps say, against cam1" in reasons[0]
+
+
+def test_a_picture_that_was_hardly_covered_is_said() -> None:
+    held_out = HeldOut((np.full((600, 2), 0.2),), (view("cam0"),), np.full(9, 0.1), np.full(9, 0.1), AS_SPECIFIED, 0)
+    corner = BoardView("cam0", 0, np.arange(50), np.random.default_rng(0).uniform(0, 300, (50, 2)))
+    judgement = judge(held_out, RIG[:1], [corner], {"cam0": WeakNumber("fx", 1.0, 1.0)}, {"cam0": 0.0})
+    assert judgement.verdict == "usable"
+    assert "cam0 saw the board in 12 % of its picture" in judgement.reasons[0]
+
+
 def measured(shape: NDArray[np.float64], noise_m: float) -> dict[Corner, NDArray[np.float64]]:
     """A board of some shape as cameras triangulate it, wherever it is held."""
     rng = np.random.default_rng(1)
