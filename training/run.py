@@ -214,8 +214,9 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         now = json.loads(json.dumps(record))
-        # Whose joints they are follows from the data, and was not told by earlier versions.
-        for name in sorted((set(now) | set(before)) - {"code", "torch", "joints"}):
+        # Earlier versions did not tell whose joints they are, which follows from the data, nor the start's digest.
+        ignored = {"code", "torch", "joints", *({"start_sha256"} - set(before))}
+        for name in sorted((set(now) | set(before)) - ignored):
             if before.get(name) != now.get(name):
                 raise ValueError(
                     f"{path}: the run was begun with {name} {before.get(name)}, not {now.get(name)}; use another "

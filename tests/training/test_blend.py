@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def test_the_last_weights_lie_between(hand_model: HandModel, small_samples: Samp
     save_weights(start, plain.build(hand_model), hand_model, training={}, metrics={})
     with pytest.raises(ValueError, match="begun with start_sha256"):
         train(tmp_path / "between", between, source, None, hand_model, device=cpu)
+    # A run that was begun before starts were told apart goes on all the same.
+    config = tmp_path / "between" / "config.json"
+    told = json.loads(config.read_text())
+    del told["start_sha256"], told["joints"]
+    config.write_text(json.dumps(told))
+    train(tmp_path / "between", between, source, None, hand_model, device=cpu)
 
 
 def test_a_share_without_a_start_is_refused() -> None:
