@@ -408,7 +408,8 @@ class TensorrtRuntime:
         remedy = f"run `{build_command(self._path, plan.key)} --force`"
         engine = self._runtime.deserialize_cuda_engine(plan.content)
         if engine is None:
-            raise EngineError(f"{plan.path}: {self._library} does not take it ({self._log.last_error}); {remedy}")
+            said = self._log.last_error or "it does not say why"
+            raise EngineError(f"{plan.path}: {self._library} does not take it ({said}); {remedy}")
         cache = RuntimeCache(self._library, engine, self._cache_path(plan.key))
         bucket = _Bucket(cache)
         hands, views = plan.key.hands, plan.key.views

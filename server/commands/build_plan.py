@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -100,13 +104,37 @@ def _build(
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     title = f"{views} views, {hands} hands"
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    with _ctrl_c() as pressed, shown as progress:
         task = progress.add_task(title, total=1.0)
 
         def advance(phase: str, share: float) -> None:
             progress.update(task, completed=share, description=f"{title}: {phase}" if phase else title)
 
-        return build(model, folder, library, settings, views=views, hands=hands, force=force, watch=BuildWatch(advance))
+        watch = BuildWatch(advance, pressed)
+        return build(model, folder, library, settings, views=views, hands=hands, force=force, watch=watch)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, to be asked meanwhile; it is raised at the end.
+
+    Raised where it was pressed, it comes up in a call from TensorRT, which swallows it and builds on.
+    """
+    from engine.errors import EngineError
+
+    pressed = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: pressed.set())
+    try:
+        yield pressed.is_set
+    except EngineError as error:
+        if pressed.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 def read_views(text: str) -> list[int]:

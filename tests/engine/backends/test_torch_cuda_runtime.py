@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from engine.backends import NetworkOutputs, torch_cuda_backend  # noqa: E402
-from engine.backends.gpu_bench import joints_apart_mm, measure_frames  # noqa: E402
+from engine.backends.gpu_bench import energy_reader, joints_apart_mm, measure_frames  # noqa: E402
 from engine.backends.gpu_settings import GpuSettings  # noqa: E402
 from engine.backends.pictures import PictureRuntime, Ticket  # noqa: E402
 from engine.backends.torch_cuda_backend import TorchCudaRuntime, build_step  # noqa: E402
@@ -316,3 +316,21 @@ def test_closing_holds_nothing_when_the_cache_is_emptied(
     runtime.close()
     assert left == [[None] * 3]
     assert cuda.unloaded == ["kernels"]
+
+
+@pytest.mark.parametrize(("count", "visible", "told"), [(1, "0", True), (2, "1", False), (2, "", True)])
+def test_energy_is_of_the_gpu_that_works_or_of_none(
+    count: int, visible: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = types.SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: count,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: 1000 + handle,
+        NVMLError=RuntimeError,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    read = energy_reader()
+    assert (read is not None) == told
+    assert read is None or read() == 1000.0
