@@ -9,8 +9,8 @@
 `projected` needs no footage: hands with a landmark network's errors, seen by made-up rigs; nobody looks at pictures
 there. `footage` runs the detector engine on recordings in which one camera after the other is turned by a degree about
 each of its axes: by turning its pictures, as a bump does, and by turning its calibration the other way round, which
-leaves the pictures as they were. The camera is then repaired from the rest of the recording, with its first picture and
-its calibration of then for `--before`, and once more from the hands alone.
+leaves the pictures as they were. The camera is then repaired from the rest of the recording, with its pictures from
+before the bump and its calibration of then for `--before`, and once more from the hands alone.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def footage_bump(path: Path, bump: Bump) -> Outcome:
     change = find_change(
         camera,
         [(time_s, corners) for number, time_s, corners in looks if number >= bump.from_set],
-        Before(looks[0][2], rig.camera(camera.id)),
+        Before([corners for number, _, corners in looks if number < bump.from_set], rig.camera(camera.id)),
     )
     after = [sighting for number, sighting in seen.sightings if number >= bump.from_set]
     changes = {} if change is None else {camera.id: change}

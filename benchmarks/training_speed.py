@@ -99,10 +99,12 @@ class TimedFeed:
     def __len__(self) -> int:
         return len(self._inner)
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch, and count it."""
         with self._clock.part("data"):
-            return self._inner.batch(indices, views)
+            return self._inner.batch(indices, views, most)
 
 
 class TimedMethod:

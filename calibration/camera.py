@@ -18,6 +18,8 @@ from calibration.lens import DISTORTION_COUNTS, CameraModel, distort, invertible
 
 _ROTATION_TOLERANCE = 1e-3
 _MAX_DISTORTION = 1e6
+# Of the focal length: the sides of pixels that are 6 degrees from upright to each other.
+_MAX_SKEW = 0.1
 _MAX_DISTANCE_M = 1e3
 _MIN_DEPTH_M = 1e-6
 
@@ -95,6 +97,11 @@ class Camera:
             )
         if not np.allclose(self.K[2], (0, 0, 1)) or self.K[1, 0] != 0:
             problems.append("K must be upper triangular with last row 0 0 1")
+        if abs(self.K[0, 1]) > _MAX_SKEW * abs(fx):
+            problems.append(
+                f"K has a skew of {self.K[0, 1]:g} px, which no sensor has; does the principal point stand in the "
+                "second column? It belongs into the third"
+            )
         return problems
 
     def _transform_problems(self) -> list[str]:

@@ -229,6 +229,14 @@ def write_calibration(
 
 
 def _write(path: Path, text: str) -> None:
+    try:
+        _replace(path, text)
+    except OSError as error:
+        # What people asked for is not the file beside it.
+        raise error if error.errno is None else OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,24 +86,24 @@ def inverted(rig: Rig) -> Rig:
 def _swap_mistake(rig: Rig, reference: Rig) -> str | None:
     """Say which two cameras have taken each other's place; two alone are told from nothing by it."""
     ids = reference.camera_ids
-    as_given = _difference_deg(rig.subset(ids), reference)
-    if len(ids) < 3 or as_given <= _SAME_DEG:
+    if len(ids) < 3:
         return None
-    exchanged = {(one, other): _difference_deg(_exchanged(rig.subset(ids), one, other), reference)
-                 for one, other in combinations(ids, 2)}  # fmt: skip
+    new, old = _arrangement(rig.subset(ids)), _arrangement(reference)
+    before = _own_deg(new, old)
+    exchanged: dict[tuple[str, str], float] = {}
+    for pair in combinations(np.flatnonzero(before > _SAME_DEG).tolist(), 2):
+        order = list(range(len(ids)))
+        order[pair[0]], order[pair[1]] = pair[1], pair[0]
+        after = float(_own_deg(new.ordered(order), old)[list(pair)].max())
+        if after < min(_SAME_DEG, float(before[list(pair)].min()) / _CLEARLY):
+            exchanged[ids[pair[0]], ids[pair[1]]] = after
+    if not exchanged:
+        return None
     one, other = min(exchanged, key=lambda pair: exchanged[pair])
-    if exchanged[one, other] >= min(_SAME_DEG, as_given / _CLEARLY):
-        return None
     return (
         f"{one} stands where {other} does in the running calibration, and {other} where {one} does: were their "
         "cables or names exchanged? Exchange them back, or, if the running calibration is the wrong one, use this one"
     )
-
-
-def _exchanged(rig: Rig, one: str, other: str) -> Rig:
-    names = {one: other, other: one}
-    renamed = {names.get(c.id, c.id): replace(c, id=names.get(c.id, c.id)) for c in rig}
-    return Rig(tuple(renamed[camera_id] for camera_id in rig.camera_ids), rig.name)
 
 
 def _scale_mistake(rig: Rig, reference: Rig | None) -> str | None:
@@ -115,8 +114,12 @@ def _scale_mistake(rig: Rig, reference: Rig | None) -> str | None:
             f"the cameras are {ratio:.4g} times as far from each other as in the running calibration, and stand alike: "
             f"{_unit_words(ratio)}"
         )
-    lengths = baselines_m(rig)
-    longest = float(lengths.max())
+    longest = float(baselines_m(rig).max())
+    if longest == 0:
+        return (
+            "all cameras stand at one place: is this a calibration of lenses only? Solve the places too (usthand "
+            "calibrate extrinsics --lenses)"
+        )
     if longest > MAX_BASELINE_M:
         return (
             f"the cameras are up to {longest:.4g} m apart, which no room for hands is: was the file written in mm or "
@@ -205,14 +208,46 @@ def _difference_deg(rig: Rig, reference: Rig) -> float:
     It compares where one camera lies and how it is turned, as seen from another: that changes neither with the world
     frame nor with the unit of length.
     """
-    angles = []
-    for i, j in combinations(range(len(rig)), 2):
-        T, S = (r.cameras[j].T_camera_world @ _inverse(r.cameras[i].T_camera_world) for r in (rig, reference))
-        turned = np.linalg.norm(cv2.Rodrigues(T[:3, :3] @ S[:3, :3].T)[0])
-        lengths = np.linalg.norm(T[:3, 3]) * np.linalg.norm(S[:3, 3])
-        cosine = float(T[:3, 3] @ S[:3, 3]) / lengths if lengths > 0 else 1.0
-        angles.append(float(turned) + float(np.arccos(np.clip(cosine, -1, 1))))
-    return float(np.degrees(np.median(angles)))
+    angles = _angles_deg(_arrangement(rig), _arrangement(reference))
+    return float(np.median(angles[np.triu_indices(len(rig), 1)]))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Arrangement:
+    """How cameras stand to each other: the turn `(V, V, 3, 3)` and the shift `(V, V, 3)` from each to each."""
+
+    turns: NDArray[np.float64]
+    shifts: NDArray[np.float64]
+
+    def ordered(self, order: list[int]) -> _Arrangement:
+        """Return the same places, taken by the cameras in another order."""
+        return _Arrangement(self.turns[np.ix_(order, order)], self.shifts[np.ix_(order, order)])
+
+
+def _arrangement(rig: Rig) -> _Arrangement:
+    R = np.array([camera.T_camera_world[:3, :3] for camera in rig])
+    t = np.array([camera.T_camera_world[:3, 3] for camera in rig])
+    turns = R[None] @ R.transpose(0, 2, 1)[:, None]
+    return _Arrangement(turns, t[None] - (turns @ t[:, None, :, None])[..., 0])
+
+
+def _angles_deg(one: _Arrangement, other: _Arrangement) -> NDArray[np.float64]:
+    """Return how differently two arrangements place and turn each camera as seen from each `(V, V)`, degrees."""
+    # A turn's chord: exact where angles are small, and rounding never takes it out of the arc sine's range.
+    chord = np.linalg.norm(one.turns - other.turns, axis=(2, 3)) / np.sqrt(8.0)
+    turned = 2 * np.arcsin(np.clip(chord, 0, 1))
+    lengths = np.linalg.norm(one.shifts, axis=2) * np.linalg.norm(other.shifts, axis=2)
+    along = (one.shifts * other.shifts).sum(axis=2)
+    cosine = np.divide(along, lengths, out=np.ones_like(along), where=lengths > 0)
+    angles: NDArray[np.float64] = np.degrees(turned + np.arccos(np.clip(cosine, -1, 1)))
+    return angles
+
+
+def _own_deg(one: _Arrangement, other: _Arrangement) -> NDArray[np.float64]:
+    """Return each camera's own difference `(V,)`: the median over all others, few of which are out of place."""
+    count = len(one.turns)
+    apart = _angles_deg(one, other)[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+    return np.asarray(np.median(apart, axis=1), dtype=np.float64)
 
 
 def _look_at_one_place(rig: Rig) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,6 +24,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from calibration import Rig
 from calibration.files import load_calibration
 from capture.errors import RigConfigError
+
+# Whatever stands before an @ may be a password.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:.*@)?([^/?#]*)", re.IGNORECASE)
 
 SOURCE_TYPES = ("file", "images", "opencv", "synthetic", "recording")
 
@@ -145,6 +149,14 @@ class OpenCVSource(_Section):
     height: Annotated[int, Field(gt=0)] | None = None
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     fourcc: Annotated[str, Field(min_length=4, max_length=4)] | None = None
+
+    @property
+    def shown(self) -> int | str:
+        """The device as anybody may see it: of an address, whose rest may hold a password, the host only."""
+        if isinstance(self.device, int) or "://" not in self.device:
+            return self.device
+        address = _ADDRESS.match(self.device)
+        return "..." if address is None else f"{address[1]}://{address[2]}/..."
 
 
 class SyntheticSource(_Section):

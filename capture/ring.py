@@ -184,14 +184,18 @@ class RingWriter:
         number = int(self._ring[_NEXT_SEQUENCE]) + 1
         self._ring[_NEXT_SEQUENCE] = number
         self._slots[self._writing, [_INDEX, _TIMESTAMP, _RECEIVED]] = index, timestamp_ns, received_ns
+        # Last: the sequence number is what makes the slot ready, and the lock orders it after the pixels. A reader that
+        # holds it is only kept from the processor: the frame waits for it, or lossless would lose one.
+        while not self._segment.lock(LOCK_TIMEOUT_S):
+            if self.stopping:
+                self._took(index)
+                self.count("ring_full")
+                return
+        # Counted in the same breath: a writer that is killed while it waits has not taken this frame.
         self._took(index)
-        # Last: the sequence number is what makes the slot ready, and the lock orders it after the pixels.
-        if self._segment.lock(LOCK_TIMEOUT_S):
-            self._slots[self._writing, _SEQUENCE] = number
-            self._segment.unlock()
-            self._writing = None
-        else:
-            self.count("ring_full")
+        self._slots[self._writing, _SEQUENCE] = number
+        self._segment.unlock()
+        self._writing = None
 
     def count(self, cause: DropCause, frames: int = 1) -> None:
         """Count dropped frames that are among the taken ones already."""

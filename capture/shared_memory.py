@@ -75,17 +75,22 @@ class Segment:
         self.size = size
         self._fd = -1
         folder = SHARED_MEMORY_FOLDER if SHARED_MEMORY_FOLDER.is_dir() else None
-        with tempfile.TemporaryFile(dir=folder) as file:
-            try:
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size)
                 else:
                     file.truncate(size)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.ENOMEM):
-                    raise CaptureError(_too_little(size, free_shared_memory_bytes(), remedy)) from error
-                raise
-            self._fd = os.dup(file.fileno())
+                self._fd = os.dup(file.fileno())
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.ENOMEM):
+                raise CaptureError(_too_little(size, free_shared_memory_bytes(), remedy)) from error
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise CaptureError(
+                    f"the frame rings need shared memory, but {folder or tempfile.gettempdir()} cannot be written: "
+                    f"{error.strerror}; mount it writable (docker: --tmpfs {SHARED_MEMORY_FOLDER})"
+                ) from error
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         return {"size": self.size, "fd": reduction.DupFd(self._fd)}

@@ -15,7 +15,7 @@ DropCause = Literal[
     "behind",  # the source was skipped ahead, to keep up with time
     "undecodable",  # the picture's data was broken
     "late",  # its set had gone out already
-    "unmatched",  # no frame of another camera was close enough, and its instant's set went out without it
+    "unmatched",  # no frame of another camera was close enough, and its instant's set went out or is not due yet
     "disordered",  # stamped no later than the frame before it
 ]
 

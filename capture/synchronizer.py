@@ -12,6 +12,10 @@ own camera's frame interval, is of the same instant and too far off to be used: 
 windows that start within one instant the one with most views goes out. So cameras that run out of phase show as a
 masked view and a named count, not as twice as many sets of half the views.
 
+Live, a frame that is alone while none of the last set's other cameras is due yet is `unmatched` too. So a camera of 60
+frames a second among others of 30 makes 30 sets a second with all views, and not 60 of which every other one has a
+single view, in which no hand can be placed. Two views are a set, and so is one when others are due and do not come.
+
 Lossless: a set goes out only when every camera that has not ended has a frame waiting. Nothing is ever late, and no
 frame is dropped that has a partner still waiting: only one that alone is left of an instant whose set it did not fit.
 
@@ -23,6 +27,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Generic, TypeVar
 
 from capture.state import DropCause
@@ -73,6 +78,11 @@ class _Lane(Generic[T]):
         return head
 
     @property
+    def interval_ns(self) -> float:
+        """The usual one of the last frames; 0 while there are none."""
+        return median(self.intervals_ns) if self.intervals_ns else 0
+
+    @property
     def half_interval_ns(self) -> float:
         # Up to the head and no further: what comes after must not change how it is matched. And the shortest of the
         # last ones: a dropped frame doubles an interval and must not widen an instant.
@@ -113,7 +123,7 @@ class Synchronizer(Generic[T]):
         self._on_drop = on_drop
         self._last_start_ns: int | None = None
         self._last_end_ns = 0
-        self._last_views: frozenset[int] = frozenset()
+        self._last_stamps_ns: dict[int, int] = {}
 
     @property
     def pending(self) -> int:
@@ -157,15 +167,19 @@ class Synchronizer(Generic[T]):
             anchor = min(heads, key=lambda camera: (heads[camera], camera))
             start_ns = self._best_start(heads, anchor)
             window = self._window(heads, start_ns)
-            if start_ns != heads[anchor] or self._instant_is_out(heads[anchor], anchor, window):
+            if (
+                start_ns != heads[anchor]
+                or self._instant_is_out(heads[anchor], anchor, window)
+                or self._is_between_instants(heads[anchor], anchor, window)
+            ):
                 self._drop(anchor, self._lanes[anchor].take().item, "unmatched")
                 continue
             taken = {camera: self._lanes[camera].take() for camera in window}
-            stamps = [waiting.timestamp_ns for waiting in taken.values()]
-            self._last_start_ns, self._last_end_ns = start_ns, max(stamps)
-            self._last_views = frozenset(taken)
+            stamps_ns = {camera: waiting.timestamp_ns for camera, waiting in taken.items()}
+            self._last_start_ns, self._last_end_ns = start_ns, max(stamps_ns.values())
+            self._last_stamps_ns = stamps_ns
             items = tuple(taken[c].item if c in taken else None for c in range(len(self._lanes)))
-            return Match(items, max(stamps) - min(stamps))
+            return Match(items, max(stamps_ns.values()) - min(stamps_ns.values()))
         return None
 
     def deadline_ns(self) -> int | None:
@@ -193,7 +207,7 @@ class Synchronizer(Generic[T]):
     def _is_late(self, camera: int, timestamp_ns: int) -> bool:
         if self._last_start_ns is None:
             return False
-        if camera in self._last_views:
+        if camera in self._last_stamps_ns:
             return timestamp_ns < self._last_start_ns
         return timestamp_ns <= self._last_start_ns + self._skew_ns
 
@@ -221,8 +235,16 @@ class Synchronizer(Generic[T]):
 
     def _instant_is_out(self, timestamp_ns: int, camera: int, window: list[int]) -> bool:
         """Say whether the set of this frame's instant went out without it, and it leads no better one."""
-        if self._last_start_ns is None or camera in self._last_views:
+        if self._last_start_ns is None or camera in self._last_stamps_ns:
             return False
         if timestamp_ns - self._last_end_ns >= self._lanes[camera].half_interval_ns:
             return False
-        return len(window) <= (1 if self._lossless else len(self._last_views))
+        return len(window) <= (1 if self._lossless else len(self._last_stamps_ns))
+
+    def _is_between_instants(self, timestamp_ns: int, camera: int, window: list[int]) -> bool:
+        """Say whether a frame is alone because its camera is faster than those that the last set shows beside it."""
+        others = self._last_stamps_ns.keys() - {camera}
+        if self._lossless or len(window) > 1 or not others:
+            return False
+        dues_ns = (self._last_stamps_ns[other] + self._lanes[other].interval_ns for other in others)
+        return all(timestamp_ns + self._skew_ns < due_ns for due_ns in dues_ns)

@@ -7,10 +7,8 @@ import os
 import select
 import signal
 import socket
-import threading
 import time
 from dataclasses import dataclass, field
-from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,8 +17,9 @@ import numpy as np
 
 from calibration import Camera
 from capture.errors import CaptureError
-from capture.grabbers import CaptureMode, Grabber, GrabberInfo, make_grabber
+from capture.grabbers import CaptureMode, Grabber, GrabberInfo, Lost, make_grabber
 from capture.grabbers.synthetic import Strides
+from capture.parent_watch import end_with_parent
 from capture.rig_config import Source
 from capture.ring import RingLayout, RingWriter
 from capture.scene_share import SceneShare
@@ -108,7 +107,7 @@ def run_grabber(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(f"usthand-{job.camera.id}"[:15])
-    threading.Thread(target=_follow_parent, name="parent-watch", daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
     # What goes wrong is reported to the session in words; the libraries' own lines on stderr would only repeat it.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -123,13 +122,6 @@ def run_grabber(
         _send(control, Failed(f"its grabber failed: {type(error).__name__}: {error}"))
         raise
     _send(control, message)
-
-
-def _follow_parent() -> None:  # pragma: no cover - runs in a process of its own
-    """End this process with its parent, even while a driver blocks its main thread."""
-    if (parent := parent_process()) is not None:
-        connection.wait([parent.sentinel])
-    os._exit(1)
 
 
 def _send(control: Connection, message: Opened | Ended | Failed) -> None:
@@ -195,8 +187,9 @@ def fill_ring(
         if grab is None:
             return Ended(grabber.ending)
         writer.skip("behind", grab.behind)
-        writer.skip("undecodable", grab.undecodable)
-        if slot is None:
+        if isinstance(grab, Lost):
+            writer.skip("undecodable", grab.undecodable)
+        elif slot is None:
             writer.put(scratch, grab.index, grab.timestamp_ns, grab.received_ns)
         else:
             writer.commit(grab.index, grab.timestamp_ns, grab.received_ns)

@@ -179,6 +179,7 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
     to_nodes = np.array([[1 / NODE_SPACING_PX, 0, 0], [0, 1 / NODE_SPACING_PX, 0]])
     size = (crop.size_px, crop.size_px)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    columns, rows = cv2.split(cv2.warpAffine(crop_nodes(camera, crop), to_nodes, size, flags=flags))
-    sampled = cv2.remap(image_bgr, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    places = cv2.warpAffine(crop_nodes(camera, crop), to_nodes, size, flags=flags)
+    # Both coordinates are in the one map; the stubs know of two only.
+    sampled = cv2.remap(image_bgr, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
     return np.asarray(sampled, dtype=np.uint8)

@@ -197,10 +197,11 @@ def _robust_weights(
         both = usable[views].all(axis=0)
         residual = residual.copy()
         residual[np.ix_(views, np.flatnonzero(both))] = residual[views][:, both].mean(axis=0)
-    view_weight = np.zeros(len(residual))
-    for view in views:
-        median = np.median(residual[view, usable[view]])
-        view_weight[view] = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
+    # The median of each view's own observations; infinite where it has none.
+    ordered = np.sort(np.where(usable, residual, np.inf), axis=1)
+    count, rows = usable.sum(axis=1), np.arange(len(usable))
+    median = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
+    view_weight = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
     joint_weight = 1 / (1 + (residual / config.outlier_px) ** 2) ** 2
     return np.where(usable, joint_weight * view_weight[:, None], 0.0), view_weight
 

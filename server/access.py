@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_VARIABLE: Final = "USTHAND_TOKEN"  # noqa: S105 - the variable's name
@@ -64,7 +65,7 @@ class Access:
             shown = _shown_tokens(headers, scope.get("query_string", b""))
             if any(self._matches(token) for token in shown):
                 return None
-            if not self._matches(_cookie_token(headers)):
+            if not self._matches(_cookie_token(scope, headers)):
                 return 401, "a token is needed: send `Authorization: Bearer TOKEN` or add ?token=TOKEN"
         return self._browser_refusal(scope, headers) if self.guard_browser else None
 
@@ -116,11 +117,12 @@ class AccessMiddleware:
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 cookie: SimpleCookie = SimpleCookie()
-                cookie[COOKIE] = token
-                cookie[COOKIE].update({"httponly": "1", "samesite": "Strict", "path": "/"})
+                name = _cookie_name(scope)
+                cookie[name] = token
+                cookie[name].update({"httponly": "1", "samesite": "Strict", "path": "/"})
                 message = {
                     **message,
-                    "headers": [*message["headers"], (b"set-cookie", cookie[COOKIE].OutputString().encode("latin-1"))],
+                    "headers": [*message["headers"], (b"set-cookie", cookie[name].OutputString().encode("latin-1"))],
                 }
             await send(message)
 
@@ -180,12 +182,15 @@ def _shown_tokens(headers: Mapping[str, str], query: bytes) -> list[str]:
     return shown + parse_qs(query.decode("latin-1")).get("token", [])[:1]
 
 
-def _cookie_token(headers: Mapping[str, str]) -> str:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookie[COOKIE].value if COOKIE in cookie else ""
+def _cookie_name(scope: Scope) -> str:
+    """A browser keeps one cookie of a name for all ports of a host: two services' must not replace each other."""
+    server = scope.get("server")
+    return COOKIE if server is None else f"{COOKIE}_{server[1]}"
+
+
+def _cookie_token(scope: Scope, headers: Mapping[str, str]) -> str:
+    # Another service's cookies come along; whatever they look like must not hide ours.
+    return cookie_parser(headers.get("cookie", "")).get(_cookie_name(scope), "")
 
 
 async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI, WebSocket
-from fastapi.staticfiles import StaticFiles
+from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 
 from server.access import Access, AccessMiddleware
@@ -34,6 +34,8 @@ from server.routes import API_PREFIX, STREAM_PATH, calibration, cameras, engine,
 from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
 from server.stream import Stream
+from server.uploads import BodyLimit
+from server.validation import refuse_invalid
 
 _DESCRIPTION = (
     f"Real-time hand capture. The stream of hands is a WebSocket at `{STREAM_PATH}?format=json|msgpack"
@@ -123,8 +125,10 @@ def create_app(
     async def serve_stream(socket: WebSocket) -> None:
         await stream.serve(socket)
 
-    app.mount("/viewer", StaticFiles(directory=pages.VIEWER_FOLDER, check_dir=False), name="viewer")
+    app.mount("/viewer", pages.PageFiles(directory=pages.VIEWER_FOLDER, check_dir=False), name="viewer")
     if pages.CLIENT_FOLDER.is_dir():
-        app.mount("/client", StaticFiles(directory=pages.CLIENT_FOLDER, html=True), name="client")
+        app.mount("/client", pages.PageFiles(directory=pages.CLIENT_FOLDER, html=True), name="client")
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.add_middleware(BodyLimit)
     app.add_middleware(AccessMiddleware, access=access or Access())
     return app

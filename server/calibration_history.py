@@ -84,8 +84,9 @@ class History:
         self._versions.append(version)
         self._running = version.number
         if len(self._versions) > MOST_VERSIONS:
-            # The first stays: it is what the service was started with.
-            del self._versions[1]
+            # The first stays: it is what the service was started with; so does what a rollback would go back to.
+            kept = (self._versions[0].number, version.replaced)
+            self._versions.remove(next(old for old in self._versions if old.number not in kept))
         return version
 
     def go_back(self, version: Version) -> None:

@@ -74,8 +74,14 @@ class CalibrationService:
         """
         uploaded = await asyncio.to_thread(parse_calibration, data, format, units, size=size)
         async with self._changing:
-            judgement = judge(
-                uploaded, self._pipeline.rig, self._picture_sizes(), ignore_unknown=ignore_unknown, force=force
+            # Of many cameras it takes a while, and the stream shares the event loop.
+            judgement = await asyncio.to_thread(
+                judge,
+                uploaded,
+                self._pipeline.rig,
+                self._picture_sizes(),
+                ignore_unknown=ignore_unknown,
+                force=force,
             )
             if dry_run:
                 return Upload(judgement, None)
@@ -94,7 +100,7 @@ class CalibrationService:
             SwapTimeoutError: If the engine did not take it up; the running one stays.
         """
         async with self._changing:
-            judgement = judge(rig, self._pipeline.rig, self._picture_sizes(), force=True)
+            judgement = await asyncio.to_thread(judge, rig, self._pipeline.rig, self._picture_sizes(), force=True)
             await self._swap(judgement.rig)
             return Upload(judgement, self.history.add(judgement.rig, source))
 
@@ -117,6 +123,9 @@ class CalibrationService:
             # Cancelled when the time is over, so that it cannot be taken up after it was said not to be.
             await asyncio.wait_for(asyncio.wrap_future(done), self._swap_timeout_s)
         except TimeoutError:
+            if not done.cancel():
+                # It was taken up at that very moment: said to be refused, it would run all the same.
+                return
             raise SwapTimeoutError(
                 f"the engine took up no calibration within {self._swap_timeout_s:g} s; see /readyz for its state"
             ) from None

@@ -79,8 +79,9 @@ def main() -> None:
     """Run a command; known errors become one line on stderr and exit status 1."""
     try:
         app()
-    except (ValueError, OSError, CaptureError, EngineError) as error:
-        # CalibrationError, RigConfigError and AccessError are ValueErrors, AddressError is an OSError.
+    except (ValueError, OSError, FloatingPointError, CaptureError, EngineError) as error:
+        # CalibrationError, RigConfigError and AccessError are ValueErrors, AddressError is an OSError; training that
+        # goes astray is a FloatingPointError.
         if os.environ.get(DEBUG_VARIABLE):
             raise
         sys.stderr.write(f"{error_line(error)}\n")

@@ -73,7 +73,8 @@ def _ping_stamp(message: Any) -> Any:
         raise ClientMessageError(POLICY_VIOLATION, 'only {"type":"ping","t":...} is understood')
     stamp = message.get("t")
     if isinstance(stamp, str):
-        good = len(stamp) <= _LONGEST_ECHO
+        # JSON can name half of a surrogate pair; no text can hold it.
+        good = len(stamp) <= _LONGEST_ECHO and not any("\ud800" <= sign <= "\udfff" for sign in stamp)
     elif isinstance(stamp, float):
         good = math.isfinite(stamp)
     else:

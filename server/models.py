@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from capture.frames import FrameSet
-from engine.factory import MODELS
+from engine.factory import MODELS, SHIPPED
 from engine.types import EngineCard, HandEngine
 from server.pipeline import Pipeline
 
 _log = logging.getLogger("usthand.models")
 
+MODEL_THREAD: Final = "usthand-model"
 SWAP_TIMEOUT_S: Final = 5.0
 _EXPORTED: Final = "*.onnx"
 
@@ -62,9 +63,10 @@ class ModelPlace:
 
     def offered(self) -> dict[str, str]:
         """What may be chosen now: by name, what `open` takes. A file's name is that inside its folder."""
-        start = {} if self.start in MODELS else {Path(self.start).name: self.start}
+        built_in = {name: name for name in (*MODELS, *SHIPPED)}
+        start = {} if self.start in built_in else {Path(self.start).name: self.start}
         found = [] if self.folder is None else sorted(path for path in self.folder.glob(_EXPORTED) if path.is_file())
-        return {**{name: name for name in MODELS}, **start, **{path.name: str(path) for path in found}}
+        return {**built_in, **start, **{path.name: str(path) for path in found}}
 
 
 class Models:
@@ -113,7 +115,7 @@ class Models:
         done.set_running_or_notify_cancel()
         work = (self._place.open, name, offered[name], done)
         # A daemon: the service's end does not wait for a model that takes long to open.
-        threading.Thread(target=self._change, args=work, name="usthand-model", daemon=True).start()
+        threading.Thread(target=self._change, args=work, name=MODEL_THREAD, daemon=True).start()
         return done
 
     def _change(self, opened: Callable[[str], HandEngine], name: str, source: str, done: Future[EngineCard]) -> None:

@@ -8,6 +8,9 @@ from typing import Final
 _TIMER_EARLY_NS: Final = 1000
 """By less than this an event loop's timer may wake before its time."""
 
+_LONGEST_NS: Final = 10**18
+"""Thirty years: there are rates above 0 whose period is not finite."""
+
 
 class Pace:
     """Keeps messages apart by the period of `max_hz` at least, measured between their stamps of sending.
@@ -19,7 +22,7 @@ class Pace:
     """
 
     def __init__(self, max_hz: float | None) -> None:
-        self._period_ns = 0 if max_hz is None else math.ceil(1e9 / max_hz)
+        self._period_ns = 0 if max_hz is None else math.ceil(min(1e9 / max_hz, _LONGEST_NS))
         self._due_ns = 0
 
     def delay_s(self, now_ns: int) -> float:

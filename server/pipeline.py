@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from calibration import Rig
 from capture.frames import FrameSet
@@ -23,6 +23,9 @@ _log = logging.getLogger("usthand.pipeline")
 _POLL_S = 0.1
 _RETRY_S = 0.5
 _QUIET_NS = 1_000_000_000
+_STUCK_NS = 10_000_000_000
+
+ENGINE_THREAD: Final = "usthand-engine"
 
 STARTING = "starting"
 WAITING = "waiting for frames"
@@ -30,6 +33,7 @@ RUNNING = "running"
 FINISHED = "finished"
 STOPPED = "stopped"
 _FAILED = "failed"
+_STUCK = "stuck"
 
 
 class CameraStatus(Protocol):
@@ -126,8 +130,9 @@ class Pipeline:
         self._logged: set[str] = set()
         self._solved_count = 0
         self._last_set_ns = 0
+        self._solving_since_ns: int | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="usthand-engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=ENGINE_THREAD, daemon=True)
 
     @property
     def rig(self) -> Rig:
@@ -141,7 +146,11 @@ class Pipeline:
 
     @property
     def state(self) -> str:
-        """The engine's state: starting, waiting for frames, running, finished, stopped or `failed: why`."""
+        """The engine's state: starting, waiting for frames, running, finished, stopped, `failed: why`, `stuck: why`."""
+        since_ns = self._solving_since_ns
+        if since_ns is not None and (taken_ns := time.monotonic_ns() - since_ns) > _STUCK_NS:
+            # Its thread cannot say so itself.
+            return f"{_STUCK}: at one frame set for {taken_ns / 1e9:.0f} s; if that goes on, start the service again"
         return self._state
 
     @property
@@ -332,7 +341,7 @@ class Pipeline:
     def _solve(self, frame_set: FrameSet) -> None:
         with self._lock:
             rig, masked, suspect = self._rig, self._masked, self._suspect
-        self._last_set_ns = time.monotonic_ns()
+        self._last_set_ns = self._solving_since_ns = time.monotonic_ns()
         try:
             exposure_ns = frame_set.timestamp_ns
             hands = self._renumbered(self.engine.process(_without(frame_set, masked), rig))
@@ -341,6 +350,8 @@ class Pipeline:
             self._note_error(error)
             self._reset_engine()
             return
+        finally:
+            self._solving_since_ns = None
         model_id = self.engine.card.model_id
         solved = Solved(frame_set, rig, hands, time.monotonic_ns(), self._solved_count, model_id, masked, suspect)
         self._solved_count += 1

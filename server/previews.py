@@ -25,6 +25,9 @@ _MOST_CACHED: Final = 64
 _BRIDGE_NS: Final = 1_000_000_000
 """How long a camera's last picture stands in while single frames of it are missing."""
 
+_NEWEST_NS: Final = 3_000_000_000
+"""An answer older than this shows nothing of now: all cameras are gone, or the engine is held up."""
+
 
 class NoPictureError(LookupError):
     """There is no picture of the camera now; the text says why."""
@@ -83,7 +86,7 @@ class Previews:
         """
         newest = self._pipeline.latest
         made = self._made.get(request)
-        if newest is not None and made is not None and made.sequence == newest.sequence:
+        if newest is not None and made is not None and made.sequence == newest.sequence and not _is_old(made.made_ns):
             return made
         under_way = self._under_way.get(request)
         if under_way is None:
@@ -108,7 +111,7 @@ class Previews:
 
     def _make(self, request: PreviewRequest) -> Preview:
         with self._pipeline.borrow() as solved:
-            picture = None if solved is None else _picture(solved, request)
+            picture = None if solved is None or _is_old(solved.solved_ns) else _picture(solved, request)
         # From here on the frame set's memory is free again: the picture is a copy.
         if solved is None or picture is None:
             bridge = self._made.get(request)
@@ -128,6 +131,10 @@ class Previews:
                 why = f"{status.state}{': ' if status.message else ''}{status.message}"
                 return f"camera {camera_id}: no picture {'yet' if solved is None else 'now'} ({why})"
         return f"camera {camera_id}: no picture yet"
+
+
+def _is_old(made_ns: int) -> bool:
+    return time.monotonic_ns() - made_ns > _NEWEST_NS
 
 
 def _picture(solved: Solved, request: PreviewRequest) -> NDArray[np.uint8] | None:

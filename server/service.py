@@ -119,7 +119,8 @@ class Service:
                 self.startup()
                 self.main_loop()
             finally:
-                self.shutdown()
+                with _undisturbed():
+                    self.shutdown()
 
     def startup(self) -> None:
         """Take the address first, then the engine, then the cameras: what fails cheaply fails before what is slow."""
@@ -215,6 +216,11 @@ class _AnnouncedServer(uvicorn.Server):
         if self.started:
             self._announce()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        # A second Ctrl-C would keep the application from ending what it runs. The end is bounded in time without it.
+        self.force_exit = False
+
 
 @contextlib.contextmanager
 def _terminated_as_interrupt() -> Iterator[None]:
@@ -228,3 +234,14 @@ def _terminated_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Pass over signals: who presses Ctrl-C again would have cameras left running and a recording cut short."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

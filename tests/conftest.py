@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import engine  # noqa: F401 - before ONNX Runtime, which it keeps from sending anything
+
 # A busy machine is no failure: how long an example may take is not what these tests are about.
 settings.register_profile("usthand", deadline=None)
 settings.load_profile("usthand")

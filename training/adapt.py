@@ -37,6 +37,8 @@ from training.run import RunConfig, check_start_share, load_network, train
 _WINDOWS: Final = "windows"
 _RUN: Final = "run"
 MODEL: Final = "model.onnx"
+FEWEST_ANSWERED: Final = 0.9
+"""A network that answers fewer hands than this share of the running engine's is not better, however well it does."""
 
 RUNNING: Final = "running"
 ADAPTED: Final = "adapted"
@@ -94,12 +96,14 @@ class Verdict:
     Args:
         figures: By engine: `RUNNING` and `ADAPTED`.
         left_out: Whether each camera was left out in turn; else both cameras answered and judged.
-        better: Whether the adapted network is better than the running engine.
+        keeps_hands: Whether the adapted network answers about as many hands (`FEWEST_ANSWERED`).
+        better: Whether it does, and is nearer to what the cameras see than the running engine.
         model: The adapted network's file; None where it is not better.
     """
 
     figures: Mapping[str, Figure]
     left_out: bool
+    keeps_hands: bool
     better: bool
     model: Path | None
 
@@ -131,7 +135,7 @@ def adapt(
         start: The network to start from: a file of weights, or an exported network.
         hand_model: The right hand's model.
         config: How.
-        name: What the recording is called.
+        name: What the recording is called; windows of another name are not taken for its own.
         beside: Other windows to learn from too, so that what was known is not forgotten.
         opened: Opens the running model and the adapted one.
         on_labelled: Told about each frame set that is labelled.
@@ -141,13 +145,14 @@ def adapt(
 
     Raises:
         EngineError: If the running model or the network to start from cannot be used.
-        ValueError: If the recording has too few hands, or the judged part shows none to both engines.
+        ValueError: If the recording has too few hands, the judged part shows none to both engines, or the folder is
+            of another recording, calibration or stride.
     """
     # What cannot be used is said before the long work, not after it.
     opened(running).close()
     network = load_network(start, hand_model).config
     windows = folder / _WINDOWS
-    if not is_labelled(windows):
+    if not is_labelled(windows, rig, name=name, stride=config.stride):
         finder = open_engine()
         try:
             label_footage(windows, footage(), rig, finder, name=name, stride=config.stride, advance=on_labelled)
@@ -156,7 +161,7 @@ def adapt(
     first_judged = round((1.0 - config.held_out) * frame_sets_of(windows))
     learnt = windows_before(windows, first_judged)
     data = AgreedLabels(learnt if beside is None else Joined([learnt, beside]))
-    run = RunConfig(network, config.fit, start=start, start_share=config.start_share)
+    run = RunConfig(network, config.fit, start=start, start_share=config.start_share, joints="detector")
     weights_path = train(
         folder / _RUN,
         run,
@@ -175,13 +180,14 @@ def adapt(
             on_judged("judging")
 
     figures = judge(judged_part, rig, {RUNNING: lambda: opened(running), ADAPTED: lambda: opened(str(candidate))})
-    better = figures[ADAPTED].median_px < figures[RUNNING].median_px
+    keeps_hands = figures[ADAPTED].answered >= FEWEST_ANSWERED * figures[RUNNING].answered
+    better = keeps_hands and figures[ADAPTED].median_px < figures[RUNNING].median_px
     model = folder / MODEL
     if better:
         candidate.replace(model)
     else:
         candidate.unlink()
-    return Verdict(figures, len(rig) >= MIN_VIEWS, better, model if better else None)
+    return Verdict(figures, len(rig) >= MIN_VIEWS, keeps_hands, better, model if better else None)
 
 
 def judge(footage: Footage, rig: Rig, engines: Mapping[str, Callable[[], HandEngine]]) -> dict[str, Figure]:

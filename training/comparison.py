@@ -39,13 +39,14 @@ from training.baselines import (
     S2Hand,
 )
 from training.calibrate import calibrate
+from training.datasets import sized
 from training.datasets.base import WindowSource
-from training.evaluate import Evaluation, Exam, evaluate
+from training.evaluate import Evaluation, Exam, evaluate, truths_of
 from training.feeds import Feed, near
 from training.fit import FitConfig, StepReport, fit
 from training.levels import LevelCache, build_levels
 from training.methods import Method, TrainableMethod
-from training.truth import Truth
+from training.room import write_whole
 from training.usthand import UstHandMethod
 
 SCHEMA: Final = "usthand.comparison/1"
@@ -136,6 +137,11 @@ class Data:
     exam: WindowSource
     held_out: WindowSource | None = None
 
+    def sized(self, size_px: int) -> Data:
+        """The same with crops of a network's size."""
+        held_out = None if self.held_out is None else sized(self.held_out, size_px)
+        return Data(sized(self.train, size_px), sized(self.exam, size_px), held_out)
+
 
 class Comparison:
     """Runs of methods on data, kept in a folder.
@@ -164,7 +170,7 @@ class Comparison:
         device: torch.device | None = None,
     ) -> None:
         self._folder = folder
-        self._data = data
+        self._data = data = data.sized(config.input_px)
         self._config = config
         self._hand_model = hand_model
         self._budget = budget
@@ -237,25 +243,17 @@ class Comparison:
             "code": code_version(),
         }
         path = self._path(contender.name, seed)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, json.dumps(content, indent=1))
         state.unlink(missing_ok=True)
         return path
 
     def results(self) -> list[dict[str, Any]]:
         """The content of all runs' files of this comparison, in no order."""
         found = [self._read(path) for path in sorted((self._folder / _RUNS).glob("*.json"))]
-        return [content for content in found if content["data"] == self._identity("", 0)["data"]]
+        return [content for content in found if content | self._identity(content["method"], content["seed"]) == content]
 
     def _exam(self, source: WindowSource) -> Exam:
-        truths: list[Truth] = []
-        for index in range(len(source)):
-            truth = source.truth(index)
-            if truth is None:
-                raise ValueError(f"{source.name}: window {index} has no truth; measure on data that knows it")
-            truths.append(truth)
-        return Exam(self._levels(source), truths)
+        return Exam(self._levels(source), truths_of(source))
 
     def _levels(self, source: WindowSource) -> Feed:
         """What the trunk said of a source, on a GPU once for all methods."""

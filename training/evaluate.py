@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.datasets.base import WindowSource
 from training.feeds import Feed, WindowFeed
 from training.methods import Answer, Method
 from training.metrics import MeshMetrics, PointMetrics, distances_mm, mesh_metrics, point_metrics
@@ -43,6 +44,21 @@ class Exam:
     def __post_init__(self) -> None:
         if len(self.feed) != len(self.truths):
             raise ValueError(f"{len(self.feed)} windows with {len(self.truths)} truths; each window needs its own")
+
+
+def truths_of(source: WindowSource) -> list[Truth]:
+    """The truth of each window.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    truths: list[Truth] = []
+    for index in range(len(source)):
+        truth = source.truth(index)
+        if truth is None:
+            raise ValueError(f"{source.name}: window {index} has no truth; measure on data that knows it")
+        truths.append(truth)
+    return truths
 
 
 Samples: TypeAlias = Exam | Sequence[tuple[Window, Truth]]

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.devices import sent
@@ -31,12 +33,16 @@ class Feed(Protocol):
     def __len__(self) -> int:
         """How many windows there are."""
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch windows.
 
         Args:
             indices: Which.
             views: Which views of each, equally many; None is all.
+            most: Take so many of those views only, in the windows' order: the first that saw the hand, others where
+                these are too few. None is all, in the order that was given.
         """
 
 
@@ -48,6 +54,17 @@ class Windows(Protocol):
 
     def __getitem__(self, index: int, /) -> Window:
         """Return one."""
+
+
+def taken(views: Sequence[int], seen: NDArray[np.bool_], most: int | None) -> list[int]:
+    """Which views of a window `Feed.batch` takes.
+
+    Args:
+        views: As it was asked for.
+        seen: Whether each view of the window saw the hand `(V,)`.
+        most: As it was asked for.
+    """
+    return list(views) if most is None else sorted(sorted(views, key=lambda view: not seen[view])[:most])
 
 
 class WindowFeed:
@@ -68,11 +85,16 @@ class WindowFeed:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch windows; see `Feed`."""
         windows = [self._windows[index] for index in indices]
         if views is not None:
-            windows = [window.with_views(chosen) for window, chosen in zip(windows, views, strict=True)]
+            windows = [
+                window.with_views(taken(some, window.view_mask.max(axis=0) > 0, most))
+                for window, some in zip(windows, views, strict=True)
+            ]
         return collate(windows)
 
 
@@ -92,8 +114,12 @@ class ResidentFeed:
             raise ValueError("no windows to keep; give at least one")
         self._count, self._views, self._device = len(inner), inner.views, device
         self._kept: dict[str, Tensor] = {}
+        # Asked for before a batch is: not where reading it would wait for a GPU.
+        self._seen = np.zeros((self._count, self._views), dtype=np.bool_)
         for index in range(len(inner)):
-            for name, values in _by_view(inner.batch([index])).items():
+            batch = inner.batch([index])
+            self._seen[index] = batch.view_mask[0].any(dim=0).cpu().numpy()
+            for name, values in _by_view(batch).items():
                 if name not in self._kept:
                     self._kept[name] = torch.empty((self._count, *values.shape), dtype=values.dtype, device=device)
                 self._kept[name][index] = values
@@ -106,11 +132,14 @@ class ResidentFeed:
     def __len__(self) -> int:
         return self._count
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch windows; see `Feed`."""
         chosen = [range(self._views)] * len(indices) if views is None else views
+        chosen = [taken(some, self._seen[index], most) for index, some in zip(indices, chosen, strict=True)]
         window = sent(torch.tensor(list(indices))[:, None], self._device)
-        view = sent(torch.tensor([list(some) for some in chosen]), self._device)
+        view = sent(torch.tensor(chosen), self._device)
         picked = {name: values[window, view].transpose(1, 2) for name, values in self._kept.items()}
         # As `training.levels` gives them: channels last in memory.
         levels = [

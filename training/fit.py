@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from training.distributed import (
 from training.feeds import Feed
 from training.methods import TrainableMethod
 from training.precision import halved_convolutions
+from training.room import told_if_full
 from training.samples import Batch
 from training.truth import training_step
 
@@ -45,7 +47,8 @@ class FitConfig:
         color_jitter: Amount of `jitter_colors`.
         train_backbone: Whether the encoder learns; else its weights and its normalisation's statistics stay.
         backbone_rate: Factor on the encoder's learning rate.
-        fewest_views: Each step sees its windows by so many of their views or more, drawn anew; 0 is always all.
+        fewest_views: Each step sees its windows by so many of their views or more, drawn anew of those that saw the
+            hand; 0 is always all.
         precision: `bfloat16` runs trunk and decoder in it, and the geometry in float32.
         seed: Of order, colours, views and noise.
     """
@@ -121,7 +124,7 @@ def fit(
     *,
     on_step: Callable[[StepReport], None] | None = None,
     save_every: int = 0,
-) -> None:
+) -> int:
     """Train a method in place on 2D labels.
 
     Truth cannot be read while a step runs, nor while its windows are fetched; the callbacks run between steps and may
@@ -138,10 +141,14 @@ def fit(
         on_step: Called after each step.
         save_every: Keep the state after so many steps too; 0 is only after each epoch.
 
+    Returns:
+        The run's steps, those of former calls too.
+
     Raises:
         ValueError: If there is nothing to train on, the batches cannot be shared by the processes, or the state at
-            `resume_path` is of another run.
-        FloatingPointError: If a loss is not finite.
+            `resume_path` cannot be read or is of another run, or a GPU's memory is full.
+        OSError: If the state cannot be kept.
+        FloatingPointError: If a loss or its gradient is not finite.
     """
     if not len(feed):
         raise ValueError("no windows to train on; give at least one")
@@ -178,9 +185,11 @@ def fit(
             halved_convolutions(module, device, wanted=config.precision == "bfloat16"),
             _seeded(config.seed, step) as generator,
             training_step(),
+            _memory_told(device, batch_size),
         ):
-            views = _views(feed.views, config.fewest_views, batch_size, generator)
-            batch = feed.batch(own_share(chosen), None if views is None else own_share(views)).to(device)
+            wanted = _views_of_step(feed.views, config.fewest_views, generator)
+            orders = None if wanted is None else own_share(_orders(feed.views, batch_size, generator))
+            batch = feed.batch(own_share(chosen), orders, wanted).to(device)
             made.append(_step(method, optimizer, batch, config, step, rate, generator))
         last = place == steps_per_epoch - 1
         saves = resume_path is not None and (last or (save_every and (step + 1) % save_every == 0))
@@ -191,6 +200,7 @@ def fit(
             if on_epoch is not None:
                 on_epoch(_epoch_report(epoch, done))
             done.clear()
+    return steps_per_epoch * config.epochs
 
 
 def _step(
@@ -241,8 +251,12 @@ class _Step:
             self.arrived.synchronize()
         *values, loss, norm = self.numbers.tolist()
         terms = dict(zip(self.names, values, strict=True))
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {self.number}: {terms}; lower the learning rate")
+        # A gradient that is not finite has spoilt the weights already, though the next loss alone would show it.
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise FloatingPointError(
+                f"the loss is {loss} and its gradient's norm {norm} at step {self.number}: {terms}; lower the learning "
+                "rate"
+            )
         return StepReport(self.number, loss, terms, norm, self.rate)
 
 
@@ -264,12 +278,16 @@ def _order(seed: int, epoch: int, windows: int, batch_size: int) -> list[int]:
     return [int(number) for number in np.resize(order, -(-windows // batch_size) * batch_size)]
 
 
-def _views(most: int, fewest: int, windows: int, generator: torch.Generator) -> list[list[int]] | None:
-    """Which views each window of a step is seen by: equally many of each, others for each."""
+def _views_of_step(most: int, fewest: int, generator: torch.Generator) -> int | None:
+    """By how many views a step sees its windows; None is all."""
     if not 0 < fewest < most:
         return None
-    wanted = int(torch.randint(fewest, most + 1, (), generator=generator))
-    return [sorted(torch.randperm(most, generator=generator)[:wanted].tolist()) for _ in range(windows)]
+    return int(torch.randint(fewest, most + 1, (), generator=generator))
+
+
+def _orders(most: int, windows: int, generator: torch.Generator) -> list[list[int]]:
+    """In which order the views of each window of a step are taken."""
+    return [torch.randperm(most, generator=generator).tolist() for _ in range(windows)]
 
 
 def _optimizer(module: nn.Module, config: FitConfig) -> torch.optim.Adam:
@@ -298,6 +316,17 @@ def _training_mode(module: nn.Module, config: FitConfig) -> Iterator[None]:
 
 
 @contextmanager
+def _memory_told(device: torch.device, windows: int) -> Iterator[None]:
+    """Say what to do where a GPU's memory is full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"{device} has no memory for a step of {windows} windows ({_first_line(error)}); take fewer a step"
+        ) from error
+
+
+@contextmanager
 def _seeded(seed: int, step: int) -> Iterator[torch.Generator]:
     """Chance that depends on seed and step alone, torch's own included, so that resuming needs no random state."""
     values = np.random.SeedSequence((seed, step)).generate_state(2, np.uint64)
@@ -317,16 +346,30 @@ def _save_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer,
     }
     # A run that is stopped while it writes keeps the state before.
     unfinished = path.with_suffix(path.suffix + ".part")
-    torch.save(state, unfinished)
-    unfinished.replace(path)
+    try:
+        with told_if_full(path):
+            torch.save(state, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, config: FitConfig) -> int:
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read ({_first_line(error)}); delete it to start anew") from error
     if not isinstance(state, dict) or state.get("schema") != _RESUME_SCHEMA:
         raise ValueError(f"{path} holds no state of a training run; delete it, or give another path")
     if state["config"] != asdict(config):
         raise ValueError(f"{path} is of a run with {state['config']}; delete it to start anew with {asdict(config)}")
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is of another network ({_first_line(error)}); delete it to start anew") from error
     return int(state["step"])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0]

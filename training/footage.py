@@ -22,11 +22,12 @@ from engine.detector.networks import LANDMARK_INPUT_PX
 from engine.hand_model.model import Side
 from engine.tracker.aim import NO_CAMERA, aim_at, crop_projection
 from engine.types import HandEngine
-from training.datasets.shards import MANIFEST, Labelled, ShardedWindows, write_manifest, write_shard
+from training.datasets.shards import MANIFEST, Labelled, ShardedWindows, begin, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.samples import JOINTS, Window, mirrored_window
 
 WINDOW_FRAMES: Final = 5
+_FEWEST_VIEWS: Final = 2
 _SHARD_WINDOWS: Final = 40
 _LAST_SETS: Final = "last_frame_sets"
 
@@ -64,7 +65,7 @@ def label_footage(
     """Turn footage into a data set of labelled windows, in the order of time.
 
     Args:
-        folder: An empty folder, or one that is not there yet.
+        folder: An empty folder, one that is not there yet, or one where this was stopped, which is begun anew.
         frame_sets: The footage, in order; each is used before the next is asked for.
         rig: Its calibration.
         engine: Finds and follows the hands.
@@ -76,11 +77,11 @@ def label_footage(
         The data.
 
     Raises:
-        ValueError: If the folder is not empty, or no hand was seen in two views.
+        ValueError: If the folder is not empty, the rig has one camera, or no hand was seen in two views.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ValueError(f"{folder}: is not empty; give an empty folder")
+    if len(rig) < _FEWEST_VIEWS:
+        raise ValueError(f"{name}: has {len(rig)} camera; windows need two that see the hand")
+    begin(folder)
     labeller = Labeller()
     counts: list[int] = []
     last_sets: list[int] = []
@@ -112,12 +113,9 @@ def label_footage(
             f"{name}: no hand was seen by two cameras in {total} frame sets; look at `usthand run`'s answers"
         )
     about: dict[str, Any] = {
-        "footage": name,
-        "calibration_id": rig.id,
-        "cameras": list(rig.camera_ids),
+        **_footage(name, rig, stride),
         "engine": engine.card.model_id,
         "labels": labeller.name,
-        "stride": stride,
         "frame_sets": total,
         _LAST_SETS: last_sets,
     }
@@ -144,9 +142,27 @@ def windows_before(folder: Path, frame_set: int) -> ShardedWindows:
     return ShardedWindows(folder, 0, count)
 
 
-def is_labelled(folder: Path) -> bool:
-    """Whether a folder holds data already."""
-    return (folder / MANIFEST).is_file()
+def is_labelled(folder: Path, rig: Rig, *, name: str, stride: int = 1) -> bool:
+    """Whether a folder holds windows of this footage already.
+
+    Raises:
+        ValueError: If it holds other windows.
+    """
+    if not (folder / MANIFEST).is_file():
+        return False
+    about = ShardedWindows(folder).about
+    for what, value in _footage(name, rig, stride).items():
+        if about.get(what) != value:
+            raise ValueError(
+                f"{folder}: holds windows of {what} {about.get(what)}, not {value}; give another folder, or delete "
+                "this one to begin anew"
+            )
+    return True
+
+
+def _footage(name: str, rig: Rig, stride: int) -> dict[str, Any]:
+    """What windows are cut from, as plain maps."""
+    return {"footage": name, "calibration_id": rig.id, "cameras": list(rig.camera_ids), "stride": stride}
 
 
 def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, stride: int) -> Iterator[tuple[int, Window]]:
@@ -158,7 +174,11 @@ def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, strid
             hand.id: (hand.side, _sight(number, frame_set, rig, hand.posed.joints, hand.side))
             for hand in engine.process(frame_set, rig)
         }
-        sights = {key: seen for key, seen in sights.items() if sum(crop is not None for crop in seen[1].crops) >= 2}
+        sights = {
+            key: seen
+            for key, seen in sights.items()
+            if sum(crop is not None for crop in seen[1].crops) >= _FEWEST_VIEWS
+        }
         # A hand that was away begins anew.
         yield from _short(number - 1, [track for key, track in tracks.items() if key not in sights], rig)
         tracks = {key: tracks.get(key, _Track(side)) for key, (side, _) in sights.items()}

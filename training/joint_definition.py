@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from engine.hand_model.model import PARENTS_21
 from training.datasets.base import WindowSource
 from training.samples import JOINTS, Window
 from training.truth import Truth
+
+Joints = Literal["detector", "model"]
+"""Whose joints are meant."""
 
 _FILE: Final = "detector_joints.json"
 # The joint that a joint's bone leads to; a tip's comes from its parent.
@@ -79,6 +82,11 @@ def fit_offsets_m(samples: Iterable[tuple[Window, Truth]]) -> NDArray[np.float64
         normal += np.einsum("tvjil,tvjim->jlm", by_offset, by_offset)
         right += np.einsum("tvjil,tvji->jl", by_offset, error)
     return np.asarray(np.linalg.solve(normal, right[..., None])[..., 0], dtype=np.float64)
+
+
+def defined_by(joints: Joints, source: WindowSource) -> WindowSource:
+    """Windows with the truth of those joints, of windows whose truth is the model's."""
+    return DefinedByDetector(source) if joints == "detector" else source
 
 
 class DefinedByDetector:

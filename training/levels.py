@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,8 @@ from engine.network.backbones.base import Backbone, Features
 from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.devices import sent
+from training.feeds import taken
+from training.room import reserve, told_if_full, write_whole
 from training.samples import Batch, Window
 
 _SCHEMA: Final = "usthand.levels/2"
@@ -65,12 +69,16 @@ class LevelCache:
     def __len__(self) -> int:
         return len(self._rest["view_mask"])
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
         """Fetch windows without their crops; see `training.feeds.Feed`."""
         chosen = [list(range(self.views))] * len(indices) if views is None else views
+        seen = self._rest["view_mask"].max(axis=1) > 0
+        chosen = [taken(some, seen[index], most) for index, some in zip(indices, chosen, strict=True)]
 
         def picked(array: NDArray[Any]) -> Tensor:
-            rows = [array[index][:, list(some)] for index, some in zip(indices, chosen, strict=True)]
+            rows = [array[index][:, some] for index, some in zip(indices, chosen, strict=True)]
             return torch.from_numpy(np.stack(rows).astype(np.float32, copy=False))
 
         # Channels lie last in memory: convolutions of a CPU are faster so.
@@ -114,6 +122,7 @@ def build_levels(
 
     Raises:
         ValueError: If there is no window, one has another shape than the first, or the folder holds something else.
+        OSError: If there is no room for them.
     """
     if not len(source):
         raise ValueError(f"{source.name} has no windows; give data with at least one")
@@ -173,10 +182,13 @@ def _open_arrays(
     for name in _REST:
         shapes[name] = ((windows, *getattr(first, name).shape), np.float32)
     mode: Any = "w+" if new else "r+"
-    return {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode=mode, dtype=dtype, shape=shape)
-        for name, (shape, dtype) in shapes.items()
-    }
+    arrays = {}
+    for name, (shape, dtype) in shapes.items():
+        path = folder / f"{name}.npy"
+        with told_if_full(path):
+            arrays[name] = np.lib.format.open_memmap(path, mode=mode, dtype=dtype, shape=shape)
+        reserve(path)
+    return arrays
 
 
 class _Levels(nn.Module):
@@ -195,9 +207,7 @@ class _Levels(nn.Module):
 def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """The trunk in ONNX Runtime: uint8 crops `(N, S, S, 3)` to F2, F3 and F4."""
     was_training = backbone.training
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # The exporter warns about its own insides.
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
         path = Path(scratch) / "trunk.onnx"
         program = torch.onnx.export(
             _Levels(backbone).eval(),
@@ -222,6 +232,20 @@ def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[
         return levels
 
     return look
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what the exporter says about its own insides."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _trunk_on(backbone: Backbone, device: torch.device) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
@@ -260,6 +284,4 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    part = folder / f"{_MANIFEST}.part"
-    part.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    part.replace(folder / _MANIFEST)
+    write_whole(folder / _MANIFEST, json.dumps(manifest, indent=1))

@@ -90,7 +90,7 @@ _ROWS: Final[dict[tuple[str, str], dict[str, Numbers]]] = {
             "UST-Hand": (5.2, 3.5),
         },
     ),
-    ("3 exact", "HanCo"): _rows(
+    ("3 projected", "HanCo"): _rows(
         _JOINTS,
         {
             "EpipolarTrans": (6.2, 4.2),
@@ -134,7 +134,8 @@ _ROWS: Final[dict[tuple[str, str], dict[str, Numbers]]] = {
         },
     ),
 }
-_LABELS: Final = ("OpenPose", "WiLoR", "exact")
+# The paper's 2D ground truth is what `usthand data import` calls projected.
+_LABELS: Final = ("OpenPose", "WiLoR", "projected")
 
 
 def paper_numbers(table: str, train_name: str, exam_name: str, label: str) -> Numbers:

@@ -55,8 +55,10 @@ def draw_hand(
 ) -> None:
     """Draw 21 joints `(21, 2)`, crop coordinates, as bones into a picture `(S, S, 3)`, those `shown` only."""
     side = picture.shape[0]
-    at = np.clip((joints + 1.0) * (side / 2) - 0.5, -side, 2 * side).round().astype(int)
+    # A method that went astray may say anything.
+    drawn = np.isfinite(joints).all(axis=-1) if shown is None else shown
+    at = np.clip((np.nan_to_num(joints) + 1.0) * (side / 2) - 0.5, -side, 2 * side).round().astype(int)
     for second in range(1, len(at)):
         first = PARENTS_21[second]
-        if shown is None or (shown[first] and shown[second]):
+        if drawn[first] and drawn[second]:
             cv2.line(picture, tuple(map(int, at[first])), tuple(map(int, at[second])), colour, 1, cv2.LINE_AA)

@@ -23,6 +23,7 @@ from engine.synthetic import SceneVariety
 from training.datasets.shards import MANIFEST, Labelled, shard_name, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.label_noise import PRESETS, noisy_labeller
+from training.room import write_whole
 from training.synthetic import SyntheticConfig, synthetic_windows
 
 BenchSplit = Literal["bench-1", "bench-2"]
@@ -65,6 +66,11 @@ class RenderPlan:
     def __post_init__(self) -> None:
         if self.labels not in LABELS:
             raise ValueError(f"labels {self.labels!r} are not known; use one of {', '.join(LABELS)}")
+
+    @property
+    def shards(self) -> list[int]:
+        """Windows of each shard."""
+        return [min(_SHARD_WINDOWS, self.windows - first) for first in range(0, self.windows, _SHARD_WINDOWS)]
 
     def about(self) -> dict[str, Any]:
         """Everything that decides the windows, as plain maps."""
@@ -140,8 +146,8 @@ def render(folder: Path, plan: RenderPlan, workers: int, advance: Callable[[str]
     elif any(folder.iterdir()):
         raise ValueError(f"{folder}: is not empty; give an empty folder, or one that this command began")
     else:
-        settings.write_text(json.dumps(plan.about(), indent=1), encoding="utf-8")
-    counts = [min(_SHARD_WINDOWS, plan.windows - first) for first in range(0, plan.windows, _SHARD_WINDOWS)]
+        write_whole(settings, json.dumps(plan.about(), indent=1))
+    counts = plan.shards
     missing = [number for number in range(len(counts)) if not (folder / shard_name(number)).exists()]
     for number in range(len(counts) - len(missing)):
         advance(f"shard {number} was there")

@@ -9,6 +9,7 @@ tensorboard/       curves and pictures
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -27,15 +28,18 @@ from engine.network.network import UstHandNetwork
 from engine.network.weights import load_weights, save_weights
 from training.blend import blend
 from training.calibrate import calibrate
+from training.datasets import sized
 from training.datasets.base import WindowSource
 from training.distributed import processes, rank
 from training.evaluate import evaluate
 from training.feeds import Feed, WindowFeed, near
 from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.half_weights import round_to_half
+from training.joint_definition import Joints
 from training.levels import LevelCache, build_levels
 from training.losses import LossWeights
 from training.pictures import overlay
+from training.room import told_if_full, write_whole
 from training.samples import Window
 from training.truth import Truth
 from training.usthand import UstHandMethod
@@ -60,6 +64,7 @@ class RunConfig:
         validation_windows: So many windows of the validation data are looked at after each epoch.
         save_every: Steps between two kept states; an epoch's end is always kept.
         start_share: The last weights lie so far back on the way to those of `start`; see `training.blend`.
+        joints: Whose joints the labels mean; weights are measured by theirs (`training.joint_definition`).
     """
 
     network: NetworkConfig
@@ -69,6 +74,7 @@ class RunConfig:
     validation_windows: int = 64
     save_every: int = 200
     start_share: float = 0.0
+    joints: Joints = "model"
 
     def __post_init__(self) -> None:
         check_start_share(self.start_share)
@@ -103,9 +109,9 @@ def train(
     Args:
         folder: The run's; made if it is not there.
         config: What and how.
-        data: What is learnt from.
-        validation: What is looked at after each epoch: errors where it has truth, the loss's own measure else. Its
-            truth also sets the scale of the covariance at the end. None: neither.
+        data: What is learnt from; crops of another size than the network's are resized.
+        validation: What is looked at after each epoch: pictures, and errors where it has truth, which also sets the
+            scale of the covariance at the end. None: pictures of what is learnt from.
         hand_model: The right hand's model.
         device: Where to train.
         on_epoch: Told about each epoch and what the validation gave.
@@ -117,8 +123,12 @@ def train(
 
     Raises:
         ValueError: If the folder is of another run, or the data cannot be trained on.
+        OSError: If the run cannot be kept.
+        FloatingPointError: If it goes astray.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    data = sized(data, config.network.input_px)
+    validation = None if validation is None else sized(validation, config.network.input_px)
     with processes(device):
         record = _record(config, data, validation, hand_model)
         if rank() == 0:
@@ -154,7 +164,7 @@ def train(
             on_epoch(report, reached)
 
         try:
-            fit(
+            steps = fit(
                 method,
                 feed,
                 config.fit,
@@ -169,7 +179,8 @@ def train(
         if rank() == 0:
             if config.start is not None and config.start_share:
                 blend(network, load_network(config.start, hand_model), config.start_share)
-            _finish(folder, network, hand_model, record, seen, time.monotonic() - started)
+            record["seconds"] = round(time.monotonic() - started, 1)
+            _finish(folder, network, hand_model, record, seen, steps)
     return folder / WEIGHTS
 
 
@@ -182,8 +193,10 @@ def _record(
         "fit": asdict(config.fit),
         "losses": asdict(config.losses),
         "start": None if config.start is None else config.start.name,
+        **({} if config.start is None else {"start_sha256": hashlib.sha256(config.start.read_bytes()).hexdigest()}),
         # Not in runs that were begun before there was such a thing.
         **({"start_share": config.start_share} if config.start_share else {}),
+        "joints": config.joints,
         "data": _told(data),
         "validation": None if validation is None else _told(validation),
         "hand_model": {"name": hand_model.name, "sha256": hand_model.sha256},
@@ -200,14 +213,17 @@ def _keep_record(path: Path, record: dict[str, Any]) -> None:
     """Write what the run is, or see that it is the same that was begun here; the code may have changed."""
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        for name in sorted(set(record) - {"code", "torch"}):
-            if before.get(name) != json.loads(json.dumps(record[name])):
+        now = json.loads(json.dumps(record))
+        # Earlier versions did not tell whose joints they are, which follows from the data, nor the start's digest.
+        ignored = {"code", "torch", "joints", *({"start_sha256"} - set(before))}
+        for name in sorted((set(now) | set(before)) - ignored):
+            if before.get(name) != now.get(name):
                 raise ValueError(
-                    f"{path}: the run was begun with {name} {before.get(name)}, not {record[name]}; use another --out, "
-                    "or the same settings to go on"
+                    f"{path}: the run was begun with {name} {before.get(name)}, not {now.get(name)}; use another "
+                    "--out, or the same settings to go on"
                 )
         return
-    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_whole(path, json.dumps(record, indent=1))
 
 
 def _network(config: RunConfig, hand_model: HandModel) -> UstHandNetwork:
@@ -289,7 +305,8 @@ def _save(
     reached: dict[str, float],
     steps: int,
 ) -> None:
-    save_weights(folder / WEIGHTS, network, hand_model, training={**record, "steps": steps}, metrics=reached)
+    with told_if_full(folder / WEIGHTS):
+        save_weights(folder / WEIGHTS, network, hand_model, training={**record, "steps": steps}, metrics=reached)
 
 
 def _finish(
@@ -298,14 +315,14 @@ def _finish(
     hand_model: HandModel,
     record: dict[str, Any],
     samples: list[tuple[Window, Truth | None]],
-    seconds: float,
+    steps: int,
 ) -> None:
     """Give the weights their last digits and figures, and the covariance its scale."""
     round_to_half(network.backbone)
     known = _known(samples)
     if known:
-        # One half sets the scale, the other says what it is worth.
-        calibrate(network, known[::2])
-        known = known[1::2] or known
-    steps = load_weights(folder / WEIGHTS).training["steps"]
-    _save(folder, network, hand_model, {**record, "seconds": round(seconds, 1)}, _measure(network, [*known]), steps)
+        # One half sets the scale, the other says what it is worth. Windows that lie beside each other show one person.
+        half = -(-len(known) // 2)
+        calibrate(network, known[:half])
+        known = known[half:] or known
+    _save(folder, network, hand_model, record, _measure(network, [*known]), steps)

@@ -120,18 +120,32 @@ def table(name: str) -> Table:
     return _TABLES[name]
 
 
+def columns_of(wanted: Table, results: Sequence[Result]) -> tuple[Column, ...]:
+    """A table's columns for data that may have fewer views than the paper's: those of more are the most there are."""
+    most = _most_views(results)
+    capped = [
+        column if column.views is None else Column(column.metric, min(column.views, most)) for column in wanted.columns
+    ]
+    return tuple(dict.fromkeys(capped))
+
+
+def _most_views(results: Sequence[Result]) -> int:
+    return max((int(views) for result in results for views in result["figures"]), default=0)
+
+
 def filled(wanted: Table, results: Sequence[Result]) -> list[tuple[Row, list[Cell | None]]]:
-    """Fill a table in; rows whose method has no run are left out."""
+    """Fill a table in, by `columns_of` it; rows whose method has no run are left out."""
+    columns = columns_of(wanted, results)
     lines: list[tuple[Row, list[Cell | None]]] = []
     for row in wanted.rows:
         runs = [result for result in results if result["method"] == row.method]
-        most = max((int(views) for run in runs for views in run["figures"]), default=0)
+        most = _most_views(runs)
         if not runs or (row.views is not None and row.views > most):
             continue
         data = runs[0]["data"]
         paper = paper_numbers(wanted.name, data["train"]["name"], data["exam"]["name"], row.label)
         cells = []
-        for column in wanted.columns:
+        for column in columns:
             views = str(column.views or row.views or most)
             values = [run["figures"].get(views, {}).get(column.metric) for run in runs]
             cells.append(_cell([value for value in values if value is not None], paper.get(column.metric)))
@@ -145,14 +159,14 @@ def as_markdown(wanted: Table, results: Sequence[Result]) -> str:
     if not lines:
         return f"## {wanted.title}\n\nNo run of its methods is there.\n"
     data = results[0]["data"]
-    most = max(int(views) for result in results for views in result["figures"])
-    headings = [_heading(column, most) for column in wanted.columns]
+    columns = columns_of(wanted, results)
+    headings = [_heading(column) for column in columns]
     text = [f"## {wanted.title}", ""]
     text.append(f"Learnt from {_told(data['train'])}; measured on {_told(data['exam'])}. {_budget(results[0])}")
     text += ["", f"| method | seeds | {' | '.join(headings)} |", f"|---|{'---|' * (len(headings) + 1)}"]
     for row, cells in lines:
         seeds = max((cell.seeds for cell in cells if cell is not None), default=0)
-        shown = [_shown(cell, column) for cell, column in zip(cells, wanted.columns, strict=True)]
+        shown = [_shown(cell, column) for cell, column in zip(cells, columns, strict=True)]
         text.append(f"| {row.label} | {seeds} | {' | '.join(shown)} |")
     return "\n".join([*text, ""])
 
@@ -176,7 +190,7 @@ def as_plain(wanted: Table, results: Sequence[Result]) -> dict[str, Any]:
                         "seeds": cell.seeds,
                         "paper": cell.paper,
                     }
-                    for column, cell in zip(wanted.columns, cells, strict=True)
+                    for column, cell in zip(columns_of(wanted, results), cells, strict=True)
                     if cell is not None
                 },
             }
@@ -254,9 +268,9 @@ def _cell(values: list[float], paper: float | None) -> Cell | None:
     return Cell(float(np.mean(values)), spread, len(values), paper)
 
 
-def _heading(column: Column, most: int) -> str:
+def _heading(column: Column) -> str:
     heading, _ = _HEADINGS[column.metric]
-    return heading if column.views is None else f"{heading}, {min(column.views, most)} views"
+    return heading if column.views is None else f"{heading}, {column.views} views"
 
 
 def _shown(cell: Cell | None, column: Column) -> str:

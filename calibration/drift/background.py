@@ -65,6 +65,11 @@ class Landmarks:
     pixels: NDArray[np.float64]
     descriptors: NDArray[np.uint8]
 
+    @property
+    def telling(self) -> bool:
+        """Whether there are enough to compare another picture with."""
+        return len(self.pixels) >= _LEAST_MATCHES
+
 
 def find_landmarks(image_bgr: NDArray[np.uint8]) -> Landmarks:
     """Find the corners of a picture `(H, W, 3)`, some in every part of it."""
@@ -130,7 +135,7 @@ def picture_motion(camera: Camera, reference: Landmarks, now: Landmarks) -> Pict
 
 
 def _matches(reference: Landmarks, now: Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(reference.pixels) < _LEAST_MATCHES or len(now.pixels) < _LEAST_MATCHES:
+    if not (reference.telling and now.telling):
         return np.empty((0, 2)), np.empty((0, 2))
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(reference.descriptors, now.descriptors, k=2)
     good = [

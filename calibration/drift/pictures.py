@@ -28,12 +28,18 @@ class ReferencePictures:
         self._looks: dict[int, deque[PictureMotion | None]] = {}
 
     def look(self, view: int, image_bgr: NDArray[np.uint8]) -> None:
-        """Take in a camera's newest picture; the first after a change of the calibration is the reference."""
+        """Take in a camera's newest picture; the first after a change of the calibration is the reference.
+
+        The first that shows anything: a camera's very first picture may be black, and would be compared with forever.
+        """
         now = find_landmarks(image_bgr)
-        reference = self._references.setdefault(view, now)
-        if reference is not now:
-            looks = self._looks.setdefault(view, deque(maxlen=max(2, self._config.picture_looks)))
-            looks.append(picture_motion(self._rig.cameras[view], reference, now))
+        reference = self._references.get(view)
+        if reference is None:
+            if now.telling:
+                self._references[view] = now
+            return
+        looks = self._looks.setdefault(view, deque(maxlen=max(2, self._config.picture_looks)))
+        looks.append(picture_motion(self._rig.cameras[view], reference, now))
 
     def motion(self, view: int) -> PictureMotion | None:
         """How the camera turned by its newest picture; None while that is not known."""

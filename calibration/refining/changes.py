@@ -17,6 +17,8 @@ from calibration.drift.background import Landmarks, PictureMotion, picture_motio
 LEAST_TURN_DEG: Final = 0.1
 _LEAST_MOVE_M: Final = 0.001
 _LEAST_LOOKS: Final = 2
+# Of minutes of pictures: each is compared with all.
+_MOST_REFERENCES: Final = 8
 # The figure's systematic error, beyond what its corners' spread says: lens, parallax, people in the picture.
 _FLOOR_RAD: Final = np.radians(0.03)
 
@@ -46,11 +48,11 @@ class Before:
     """A camera as it was when its calibration was right.
 
     Args:
-        landmarks: Corners of a picture of then.
+        pictures: Corners of pictures of then; one is enough if nobody stands in the way.
         camera: Its calibration of then.
     """
 
-    landmarks: Landmarks
+    pictures: Sequence[Landmarks]
     camera: Camera
 
 
@@ -62,34 +64,26 @@ def find_change(
     Args:
         camera: The camera, as it is calibrated now.
         pictures: Corners of its pictures with their times, seconds, in order.
-        before: The camera when its calibration was right; None takes the first picture and the calibration of now.
+        before: The camera when its calibration was right; None takes the pictures themselves and the calibration of
+            now.
 
     Returns:
         The change; None if the camera stands as calibrated, or its pictures do not tell.
     """
-    if not pictures:
+    earlier = () if before is None else before.pictures
+    compared = _clearest(camera, pictures, earlier)
+    if compared is None:
         return None
-    first = pictures[0][1] if before is None else before.landmarks
-    looks = [
-        (time_s, motion)
-        for time_s, landmarks in (pictures[1:] if before is None else pictures)
-        if (motion := picture_motion(camera, first, landmarks)) is not None
-    ]
-    if len(looks) < _LEAST_LOOKS:
-        return None
-    if before is None:
-        # The reference picture is a look, too: at rest.
-        looks.insert(0, (pictures[0][0], PictureMotion((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.0, 0, 1.0)))
+    looks = compared.looks
     turns = np.array([motion.turn_rad for _, motion in looks])
     split = _split(turns, whole_allowed=before is not None)
-    after = turns[split:]
-    if len(after) < _LEAST_LOOKS:
+    if split is None:
         return None
-    turn = np.median(after, axis=0)
+    after = turns[split:]
+    at_rest = turns[:split] if before is None else np.array([motion.turn_rad for motion in compared.earlier])
+    turn = _between(np.median(at_rest, axis=0), np.median(after, axis=0))
     move = np.zeros(3)
-    if before is None:
-        turn = turn - np.median(turns[:split], axis=0)
-    else:
+    if before is not None:
         turn, move = _lacking(turn, before.camera, camera)
     if np.degrees(np.linalg.norm(turn)) < LEAST_TURN_DEG and np.linalg.norm(move) < _LEAST_MOVE_M:
         return None
@@ -98,6 +92,43 @@ def find_change(
     if split == 0:
         return Change(-np.inf, -np.inf, turn, sigma, move)
     return Change(looks[split][0], looks[split - 1][0], turn, sigma, move)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Compared:
+    """Pictures of the recording, with their times, and pictures from before it, against one reference."""
+
+    looks: list[tuple[float, PictureMotion]]
+    earlier: list[PictureMotion]
+
+    @property
+    def agreeing(self) -> int:
+        return sum(motion.agreeing for motion in (*(motion for _, motion in self.looks), *self.earlier))
+
+
+def _clearest(
+    camera: Camera, pictures: Sequence[tuple[float, Landmarks]], earlier: Sequence[Landmarks]
+) -> _Compared | None:
+    """Compare pictures with the one that has most in common with all of them: in others people stand.
+
+    Any will do for a reference, also one of after the bump: what counts is the step from one part of them to the other.
+    """
+    references = [*earlier, *(landmarks for _, landmarks in pictures)]
+    best: _Compared | None = None
+    for reference in references[:: max(1, -(-len(references) // _MOST_REFERENCES))]:
+        looks = [(time_s, m) for time_s, now in pictures if (m := picture_motion(camera, reference, now)) is not None]
+        before = [m for then in earlier if (m := picture_motion(camera, reference, then)) is not None]
+        compared = _Compared(looks, before)
+        tells = len(looks) >= _LEAST_LOOKS and (before or not earlier)
+        if tells and (best is None or compared.agreeing > best.agreeing):
+            best = compared
+    return best
+
+
+def _between(one_rad: NDArray[np.float64], other_rad: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the turn `(3,)` that leads from one turn to another."""
+    one, other = (cv2.Rodrigues(turn)[0] for turn in (one_rad, other_rad))
+    return np.asarray(cv2.Rodrigues(other @ one.T)[0], dtype=np.float64).ravel()
 
 
 def _lacking(
@@ -110,13 +141,20 @@ def _lacking(
     return np.asarray(cv2.Rodrigues(lacking[:3, :3])[0], dtype=np.float64).ravel(), lacking[:3, 3].copy()
 
 
-def _split(turns: NDArray[np.float64], *, whole_allowed: bool) -> int:
-    """Where the series of turns `(N, 3)` breaks in two, leaving the least in both parts; 0 where there is no break."""
+def _split(turns: NDArray[np.float64], *, whole_allowed: bool) -> int | None:
+    """Where the series of turns `(N, 3)` breaks in two, leaving the least in both parts.
+
+    Returns:
+        The first after the break; 0 where all are after it; None where they must break and do not.
+    """
     costs = {
         split: float(sum(np.abs(part - np.median(part, axis=0)).sum() for part in (turns[:split], turns[split:])))
         for split in range(1, len(turns))
     }
     split = min(costs, key=lambda split: costs[split])
     step = np.median(turns[split:], axis=0) - np.median(turns[:split], axis=0)
-    # Noise can always be cut in two with a little gain.
-    return 0 if whole_allowed and np.degrees(np.linalg.norm(step)) < LEAST_TURN_DEG else split
+    # Noise can always be cut in two with a little gain, and an odd look at the end is no break.
+    noise = whole_allowed and np.degrees(np.linalg.norm(step)) < LEAST_TURN_DEG
+    if noise or len(turns) - split < _LEAST_LOOKS:
+        return 0 if whole_allowed else None
+    return split

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.drift.config import DriftConfig
-from calibration.drift.evidence import Evidence, gather, gather_view, velocities_px
+from calibration.drift.evidence import Evidence, gather, gather_view, meet, velocities_px
 from calibration.drift.hypotheses import JOINTS_AS_ONE
 from calibration.drift.judging import delays_s, judge_hands
 from calibration.drift.sighting import Sighting
@@ -36,6 +36,7 @@ _SAMPLE_S: Final = 0.22
 _MOMENT_S: Final = 0.5
 _HELD_OUT_EVERY: Final = 4
 _LEAST_MOMENTS: Final = 6
+_LEAST_SPREAD_M: Final = 0.02
 _LEAST_GAIN: Final = 0.02
 # Hands may fit a little worse than before where pictures say how the camera turned: they have their habits.
 _MOST_LOSS_BESIDE_PICTURES: Final = 0.08
@@ -116,6 +117,8 @@ def refine(
             "needed; record some ten seconds of hands moving through the whole volume"
         )
     moved = _who_moved(rig, tuple(moments.values()), cameras, changes)
+    if any(rig.cameras[view].id not in changes for view in moved):
+        _refuse_still(rig, [sighting for sighting, _ in timed])
     refined, sigmas, totals = _solve(rig, [pair for pair in timed if _second(pair[0]) in solving], moved, changes)
     held_out = [sighting for sighting, _ in timed if _second(sighting) in judging]
     before, after = reprojection(rig, held_out), reprojection(refined, held_out)
@@ -208,6 +211,27 @@ def _who_moved(
             "--cameras, or give a recording from before with --before"
         )
     return finding.blamed
+
+
+def _refuse_still(rig: Rig, sightings: Sequence[Sighting]) -> None:
+    """Raise if hands stayed where they were.
+
+    A view errs in the same way on a hand that rests: moments that are held out would err alike and approve of a turn
+    that is none.
+    """
+    tracks: dict[int, list[NDArray[np.float64]]] = {}
+    for sighting in sightings:
+        met = meet(rig, sighting)
+        if met is not None:
+            tracks.setdefault(sighting.hand_id, []).append(met[0].mean(axis=0))
+    away = [np.array(track) - np.median(track, axis=0) for track in tracks.values()]
+    spread_m = float(np.sqrt((np.concatenate(away) ** 2).sum(axis=1).mean())) if away else 0.0
+    if spread_m < _LEAST_SPREAD_M:
+        raise RefineError(
+            f"the hands moved by {1e3 * spread_m:.0f} mm only (rms), {1e3 * _LEAST_SPREAD_M:.0f} are needed: of hands "
+            "at rest nobody knows whether a camera turned or errs on this pose; record them moving through the whole "
+            "volume, or give a recording from before with --before"
+        )
 
 
 def _solve(

@@ -6,7 +6,7 @@ and what is solved densely is as small as the rig. A camera's sights are one bat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,7 +104,6 @@ def adjust(
     noise_px: float = 0.3,
     robust_px: float = 1.0,
     places_free: bool = True,
-    shared: Sequence[Collection[str]] = (),
     doubts_px: Sequence[NDArray[np.float64]] | None = None,
     max_iterations: int = 60,
 ) -> Adjusted:
@@ -118,13 +117,12 @@ def adjust(
         noise_px: What a corner's error is expected to be, which weighs beliefs against corners.
         robust_px: Residuals beyond count as if they grew in proportion only (Huber).
         places_free: Whether cameras move.
-        shared: Groups of camera ids that have one and the same lens.
         doubts_px: For each view, an error `(N, 2)` that all of its corners may have together, one standard deviation
             of it: a board that moved while nobody knew exactly when its picture was taken.
         max_iterations: Steps at most.
     """
     moving = {camera.id for camera in bundle.cameras[1:]} if places_free else set()
-    numbers = CameraNumbers(bundle.cameras, beliefs, moving, shared, noise_px)
+    numbers = CameraNumbers(bundle.cameras, beliefs, moving, noise_px=noise_px)
     problem = _Problem(bundle, views, points_board, numbers, noise_px, robust_px, doubts_px)
     state, normal, iterations = descend(problem, problem.start, max_iterations)
     return problem.adjusted(state, normal, iterations)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, Literal
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from calibration.camera import Camera
 from calibration.observations import BoardView
+from calibration.plausibility import MIN_BASELINE_M
 from calibration.solving.bundle import Bundle, adjust
 from calibration.solving.lenses import held_belief, rms_px
+from calibration.solving.measured import Misshape, misshape, neighbours_mm, off_board_mm, triangulated
 from calibration.solving.places import board_poses
 from calibration.solving.projection import LENS_NAMES, lens_of, project_with_derivatives
 
@@ -32,8 +35,12 @@ COVERAGE_GRID: Final = (8, 6)
 _COVERED: Final = 0.4
 _LONE_PX: Final = 2.0
 _LONE_MEDIANS: Final = 6.0
-_FEWEST_TO_LAY: Final = 6
 _SURE_PX: Final = 2.0
+# Of a picture's width: a number that is known no better says nothing, however well the corners that were seen fit.
+_LOST_WIDTHS: Final = 0.05
+# An A2 print that is stretched by 0.4 %, or a board of that size bent by 1 mm, is off by so much, and moves cameras by
+# one to some millimetres.
+_SHAPE_MM: Final = 0.25
 _PUNCTUAL_S: Final = 0.01
 
 
@@ -47,6 +54,7 @@ class HeldOut:
         neighbours_mm: Distances between neighbouring corners, triangulated from all views of an instant, less the
             board's own; millimetres.
         off_board_mm: Distances of triangulated corners from the board that fits those of their instant best.
+        misshape: What of that is the same wherever the board is held.
         outliers: How many corners were left out, each far off in a sight that is not.
     """
 
@@ -54,6 +62,7 @@ class HeldOut:
     views: tuple[BoardView, ...]
     neighbours_mm: NDArray[np.float64]
     off_board_mm: NDArray[np.float64]
+    misshape: Misshape
     outliers: int
 
     @property
@@ -133,19 +142,20 @@ def hold_out(
         count[view.instant] += 1
     used = tuple(v for v in views if count[v.instant] >= min(2, len(cameras)))
     if not used:
-        return HeldOut((), (), np.empty(0), np.empty(0), 0)
+        return HeldOut((), (), np.empty(0), np.empty(0), Misshape(), 0)
     start = Bundle(tuple(cameras), board_poses(cameras, used, points_board))
     beliefs = {camera.id: held_belief(camera) for camera in cameras}
     robust = adjust(start, used, points_board, beliefs, places_free=False)
     used, outliers = _without_lone_outliers(used, robust.residuals_px)
     # Not robust: a sight that the calibration does not explain counts in full.
     residuals = adjust(robust.bundle, used, points_board, beliefs, places_free=False, robust_px=1e6).residuals_px
-    points = _triangulated(cameras, used)
+    points = triangulated(cameras, used)
     return HeldOut(
         residuals,
         used,
-        _neighbours_mm(points, points_board, edges),
-        _off_board_mm(points, points_board),
+        neighbours_mm(points, points_board, edges),
+        off_board_mm(points, points_board),
+        misshape(points, points_board),
         outliers,
     )
 
@@ -164,67 +174,6 @@ def _without_lone_outliers(
         dropped += int((~near).sum())
         kept.append(BoardView(view.camera_id, view.instant, view.corner_ids[near], view.corners_px[near]))
     return tuple(kept), dropped
-
-
-Corner = tuple[int, int]
-
-
-def _triangulated(cameras: Sequence[Camera], views: Sequence[BoardView]) -> dict[Corner, NDArray[np.float64]]:
-    """Return corners `(3,)` in the world by instant and number: those that two cameras or more saw."""
-    by_id = {camera.id: camera for camera in cameras}
-    rows: dict[Corner, list[NDArray[np.float64]]] = defaultdict(list)
-    for view in views:
-        camera = by_id[view.camera_id]
-        T = camera.T_camera_world
-        rays = camera.unproject(view.corners_px)
-        # Rows in pixels, so that cameras of all focal lengths weigh alike.
-        own = camera.K[0, 0] * (rays[:, :, None] * T[2] - T[:2])
-        for corner, pair in zip(view.corner_ids.tolist(), own, strict=True):
-            rows[view.instant, corner].append(pair)
-    by_count: dict[int, list[Corner]] = defaultdict(list)
-    for key, pairs in rows.items():
-        if len(pairs) >= 2 and np.isfinite(pairs).all():
-            by_count[len(pairs)].append(key)
-    points: dict[Corner, NDArray[np.float64]] = {}
-    for keys in by_count.values():
-        A = np.array([np.vstack(rows[key]) for key in keys])
-        turned_over = A[:, :, :3].transpose(0, 2, 1)
-        solved = -np.linalg.solve(turned_over @ A[:, :, :3], turned_over @ A[:, :, 3:])[:, :, 0]
-        points.update(zip(keys, solved, strict=True))
-    return points
-
-
-def _neighbours_mm(
-    points: Mapping[Corner, NDArray[np.float64]], points_board: NDArray[np.float64], edges: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    true_m = np.linalg.norm(points_board[edges[:, 0]] - points_board[edges[:, 1]], axis=1)
-    away = [
-        np.linalg.norm(points[instant, one] - points[instant, other]) - length
-        for instant in {key[0] for key in points}
-        for (one, other), length in zip(edges.tolist(), true_m, strict=True)
-        if (instant, one) in points and (instant, other) in points
-    ]
-    return 1000.0 * np.array(away, dtype=np.float64)
-
-
-def _off_board_mm(
-    points: Mapping[Corner, NDArray[np.float64]], points_board: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return how far triangulated corners lie from the board, laid among those of its instant as well as it fits."""
-    by_instant: dict[int, list[int]] = defaultdict(list)
-    for instant, corner in points:
-        by_instant[instant].append(corner)
-    away = [np.empty(0)]
-    for instant, corners in by_instant.items():
-        if len(corners) < _FEWEST_TO_LAY:
-            continue
-        found = np.array([points[instant, corner] for corner in corners])
-        board = points_board[corners]
-        found, board = found - found.mean(axis=0), board - board.mean(axis=0)
-        U, _, Vt = np.linalg.svd(board.T @ found)
-        turn = U @ np.diag([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))]) @ Vt
-        away.append(np.linalg.norm(found - board @ turn, axis=1))
-    return 1000.0 * np.concatenate(away)
 
 
 def coverage(camera: Camera, views: Sequence[BoardView]) -> NDArray[np.int64]:
@@ -288,37 +237,28 @@ def judge(
     by_camera = {camera.id: held_out.camera_rms_px(camera.id) for camera in cameras}
     known = {i: px for i, px in by_camera.items() if np.isfinite(px)}
     weakest_camera = max(known, key=lambda i: known[i]) if known else cameras[0].id
-    grave: list[str] = []
-    reasons: list[str] = []
-    px, mm = held_out.rms_px, abs(held_out.median_neighbour_mm)
-    if not np.isfinite(px):
-        grave.append("no sight was held out, so that nothing is known of its accuracy: film more, or set --hold-out")
-    elif px > USABLE_PX:
-        grave.append(
-            f"held-out corners are {px:.2f} px off (rms), more than {USABLE_PX:g}: move the board slower, check that "
-            f"the cameras are synchronised and that {weakest_camera} did not move"
+    grave = [
+        *_unjudged(by_camera),
+        *_off_px(known, USABLE_PX, np.inf, f"move the board slower, check that the cameras are synchronised and that "
+                 f"{weakest_camera} did not move"),
+        *_at_one_place(cameras),
+    ]  # fmt: skip
+    reasons = _off_px(known, GOOD_PX, USABLE_PX, "hold the board still for a moment in each place, check the "
+                      f"synchronisation, and that {weakest_camera} did not move")  # fmt: skip
+    mm, off_mm = abs(held_out.median_neighbour_mm), held_out.rms_off_board_mm
+    if mm > GOOD_MM:
+        worse = mm > USABLE_MM
+        (grave if worse else reasons).append(
+            f"neighbouring corners are {mm:.2f} mm off in the median: measure the board "
+            + ("and correct its spec" if worse else "again")
         )
-    elif px > GOOD_PX:
-        reasons.append(
-            f"held-out corners are {px:.2f} px off (rms), more than {GOOD_PX:g}: hold the board still for a moment in "
-            "each place, and check the synchronisation"
-        )
-    if np.isfinite(mm) and mm > USABLE_MM:
-        grave.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board and correct its spec")
-    elif np.isfinite(mm) and mm > GOOD_MM:
-        reasons.append(f"neighbouring corners are {mm:.2f} mm off in the median: measure the board again")
-    if held_out.rms_off_board_mm > GOOD_MM:
-        reasons.append(
-            f"triangulated corners lie {held_out.rms_off_board_mm:.2f} mm off the board (rms), more than {GOOD_MM:g}: "
+    if off_mm > GOOD_MM:
+        (grave if off_mm > USABLE_MM else reasons).append(
+            f"triangulated corners lie {off_mm:.2f} mm off the board (rms), more than {GOOD_MM:g}: "
             "hold the board still for a moment in each place, and check that it is flat"
         )
-    for camera_id, late in late_s.items():
-        if abs(late) > _PUNCTUAL_S:
-            reasons.append(
-                f"{camera_id} takes its pictures {abs(1e3 * late):.0f} ms {'later' if late > 0 else 'earlier'} than "
-                f"its timestamps say, against {cameras[0].id}: the calibration allows for it, tracking hands does not; "
-                "correct the timestamps or trigger the cameras"
-            )
+    reasons += _misshapen(held_out.misshape)
+    reasons += _late(late_s)
     for camera in cameras:
         share = float((coverage(camera, views) > 0).mean())
         if share < _COVERED:
@@ -326,11 +266,68 @@ def judge(
                 f"{camera.id} saw the board in {100 * share:.0f} % of its picture: hold it where the coverage picture "
                 "is empty"
             )
-    for camera_id, number in weakest.items():
+        number = weakest[camera.id]
         if number.effect_px > _SURE_PX:
-            reasons.append(
-                f"{camera_id}'s {number.name} is known to {number.effect_px:.1f} px only: tilt the board more, and "
+            (grave if number.effect_px > _LOST_WIDTHS * camera.width else reasons).append(
+                f"{camera.id}'s {number.name} is known to {number.effect_px:.1f} px only: tilt the board more, and "
                 "hold it nearer and farther from this camera"
             )
     verdict: Verdict = "bad" if grave else "usable" if reasons else "good"
     return Judgement(verdict, tuple(grave + reasons), weakest_camera, dict(weakest))
+
+
+def _unjudged(by_camera: Mapping[str, float]) -> list[str]:
+    blind = [camera_id for camera_id, px in by_camera.items() if not np.isfinite(px)]
+    if len(blind) == len(by_camera):
+        return ["no sight was held out, so that nothing is known of its accuracy: film more, or set --hold-out"]
+    return [
+        f"no held-out sight judges {camera_id}, so that nothing is known of its place: hold the board longer where "
+        "this camera and another one see it at once"
+        for camera_id in blind
+    ]
+
+
+def _off_px(known: Mapping[str, float], above: float, up_to: float, remedy: str) -> list[str]:
+    """Say which cameras' errors lie between two limits: a rig's mean would hide one camera among many."""
+    off = sorted((i for i, px in known.items() if above < px <= up_to), key=lambda i: -known[i])
+    said = ", ".join(f"{known[i]:.2f} px in {i}" for i in off)
+    return [f"held-out corners are off by {said} (rms), more than {above:g}: {remedy}"] if off else []
+
+
+def _at_one_place(cameras: Sequence[Camera]) -> list[str]:
+    return [
+        f"{one.id} and {other.id} stand within {MIN_BASELINE_M * 1e3:g} mm of each other, closer than lenses can be: "
+        "does the rig file give one source to both?"
+        for one, other in combinations(cameras, 2)
+        if np.linalg.norm(one.center_world - other.center_world) < MIN_BASELINE_M
+    ]
+
+
+def _misshapen(shape: Misshape) -> list[str]:
+    found = []
+    if shape.in_plane_mm > _SHAPE_MM:
+        found.append(
+            f"wherever the board is held, its corners lie {shape.in_plane_mm:.2f} mm (rms) from where its spec has "
+            "them, along it: is the print stretched? Measure a whole row of squares and a whole column"
+        )
+    if shape.out_of_plane_mm > _SHAPE_MM:
+        found.append(
+            f"wherever the board is held, its corners lie {shape.out_of_plane_mm:.2f} mm (rms) out of its plane: is it "
+            "bent, or of another thickness than its spec? Glue it to something flat"
+        )
+    return found
+
+
+def _late(late_s: Mapping[str, float]) -> list[str]:
+    """Say whose pictures are taken at other times than their timestamps say, against a camera that most agree with.
+
+    The first camera, whose time is zero, may be the odd one itself.
+    """
+    off = {one: [i for i in late_s if abs(late_s[i] - late_s[one]) > _PUNCTUAL_S] for one in late_s}
+    first = min(off, key=lambda one: len(off[one]))
+    return [
+        f"{i} takes its pictures {abs(1e3 * (late_s[i] - late_s[first])):.0f} ms "
+        f"{'later' if late_s[i] > late_s[first] else 'earlier'} than its timestamps say, against {first}: the "
+        "calibration allows for it, tracking hands does not; correct the timestamps or trigger the cameras"
+        for i in off[first]
+    ]

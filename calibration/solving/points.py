@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
+from calibration.observations import BoardView
 from calibration.solving.descent import Normal, descend, huber
+from calibration.solving.measured import triangulated
 from calibration.solving.numbers import CameraNumbers, LensBelief, eliminated, inverted
 from calibration.solving.projection import cross_matrices, project_with_derivatives
 
@@ -65,7 +67,7 @@ class AdjustedPoints:
 
 def adjust_points(
     cameras: Sequence[Camera],
-    points_world: NDArray[np.float64],
+    points_world: NDArray[np.float64] | None,
     views: Sequence[PointView],
     beliefs: Mapping[str, LensBelief],
     *,
@@ -82,7 +84,7 @@ def adjust_points(
 
     Args:
         cameras: Where to start.
-        points_world: Where the points are, to begin with `(P, 3)`, metres.
+        points_world: Where the points are, to begin with `(P, 3)`, metres; None begins where their rays meet.
         views: What each camera saw; a camera may have several, of different points.
         beliefs: What is known of each camera's lens, by its id.
         held: Cameras whose places are known; none holds the first one, and its distance from the camera farthest from
@@ -93,8 +95,11 @@ def adjust_points(
         max_iterations: Steps at most.
 
     Raises:
-        ValueError: If a point was not seen by two cameras, a view is of no camera, or a camera saw a point twice.
+        ValueError: If a point was not seen by two cameras, a view is of no camera, or a camera saw a point twice; if a
+            point's rays do not meet.
     """
+    if points_world is None:
+        points_world = _where_rays_meet(cameras, views)
     _check(cameras, points_world, views, held)
     still = set(held) or {cameras[0].id}
     moving = {camera.id for camera in cameras} - still
@@ -103,6 +108,20 @@ def adjust_points(
     start = _State(tuple(cameras), np.array(points_world, dtype=np.float64))
     state, normal, iterations = descend(problem, start, max_iterations)
     return problem.adjusted(state, normal, iterations, views)
+
+
+def _where_rays_meet(cameras: Sequence[Camera], views: Sequence[PointView]) -> NDArray[np.float64]:
+    ids = {camera.id for camera in cameras}
+    known = [BoardView(view.camera_id, 0, view.point_ids, view.pixels) for view in views if view.camera_id in ids]
+    met = triangulated(cameras, known)
+    count = 1 + max((int(view.point_ids.max()) for view in views if view.point_ids.size), default=-1)
+    lost = [point for point in range(count) if (0, point) not in met]
+    if lost:
+        raise ValueError(
+            f"the rays of {len(lost)} points do not meet, the first is point {lost[0]}; see each from two cameras that "
+            "stand apart, and number points from 0 without a gap"
+        )
+    return np.array([met[0, point] for point in range(count)]).reshape(-1, 3)
 
 
 def _check(

@@ -14,6 +14,18 @@ from calibration.errors import CalibrationError
 _T_FLOOR_BOARD = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
+def check_world(world: str, camera_ids: Sequence[str]) -> None:
+    """Refuse a world that `place_world` does not know.
+
+    Raises:
+        CalibrationError: With those that it knows.
+    """
+    if world not in ("board", "floor", "first-camera", *camera_ids):
+        raise CalibrationError(
+            {"": [f"world {world!r} is not known; use board, floor, first-camera or one of {', '.join(camera_ids)}"]}
+        )
+
+
 def place_world(
     cameras: Sequence[Camera],
     world: str,
@@ -33,6 +45,7 @@ def place_world(
         CalibrationError: If there is no such camera or instant.
     """
     ids = [camera.id for camera in cameras]
+    check_world(world, ids)
     if world == "first-camera":
         world = ids[0]
     if world in ("board", "floor"):
@@ -42,10 +55,6 @@ def place_world(
             )
         T_board_new = np.linalg.inv(_T_FLOOR_BOARD) if world == "floor" else np.eye(4)
         T_old_new = np.asarray(T_world_board[instant] @ T_board_new, dtype=np.float64)
-    elif world in ids:
-        T_old_new = np.asarray(np.linalg.inv(cameras[ids.index(world)].T_camera_world), dtype=np.float64)
     else:
-        raise CalibrationError(
-            {"": [f"world {world!r} is not known; use board, floor, first-camera or one of {', '.join(ids)}"]}
-        )
+        T_old_new = np.asarray(np.linalg.inv(cameras[ids.index(world)].T_camera_world), dtype=np.float64)
     return tuple(camera.with_transform(camera.T_camera_world @ T_old_new) for camera in cameras)

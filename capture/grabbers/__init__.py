@@ -6,14 +6,14 @@ from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers.image_folder import ImageFolderGrabber
 from capture.grabbers.opencv_device import OpenCVGrabber
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, Grabber, GrabberInfo, MonotonicClock
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, Grabber, GrabberInfo, Lost, MonotonicClock
 from capture.grabbers.recording import RecordingGrabber
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.video_file import VideoFileGrabber
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, RecordingSource, Source, SyntheticSource
 from capture.scene import Scene
 
-__all__ = ["CaptureMode", "Clock", "Grab", "Grabber", "GrabberInfo", "MonotonicClock", "make_grabber"]
+__all__ = ["CaptureMode", "Clock", "Grab", "Grabber", "GrabberInfo", "Lost", "MonotonicClock", "make_grabber"]
 
 
 def make_grabber(

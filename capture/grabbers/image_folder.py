@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.pictures import decoded_bgr
 from capture.rig_config import ImagesSource
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -72,10 +72,10 @@ class ImageFolderGrabber:
         """Lay the pictures from the epoch on."""
         self._pacer.epoch_ns = epoch_ns
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Write the next picture whose time is not over."""
         loop = self._source.loop and not self._lossless
-        behind = undecodable = 0
+        behind = 0
         while loop or self._next < len(self._paths):
             index = self._next
             self._next += 1
@@ -94,13 +94,12 @@ class ImageFolderGrabber:
             if image is None:
                 if self._lossless:
                     raise CaptureError(f"picture {path} cannot be decoded; write it again or remove it")
-                undecodable += 1
-                continue
+                return Lost(behind, undecodable=1)
             settle(image, into, f"picture {path}")
             self._caught_up = True
             timestamp_ns = self._pacer.timestamp_ns(index * self._interval_ns)
-            return Grab(timestamp_ns, received_ns, index, behind, undecodable)
-        return None
+            return Grab(timestamp_ns, received_ns, index, behind)
+        return Lost(behind) if behind else None
 
     def _decoded(self, path: Path) -> NDArray[np.uint8] | None:
         """Decode a picture; None if it is not one."""
@@ -108,10 +107,7 @@ class ImageFolderGrabber:
             data = np.fromfile(path, dtype=np.uint8)
         except OSError as error:
             raise CaptureError(f"picture {path} cannot be read: {error.strerror}; is its disk still there?") from error
-        if not data.size:
-            return None
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        return None if image is None else np.asarray(image, dtype=np.uint8)
+        return decoded_bgr(data)
 
     def close(self) -> None:
         """Nothing stays open."""

@@ -40,12 +40,23 @@ class Grab:
         received_ns: Right after the grab and before the decode, on the same clock.
         index: The source's count, from 0.
         behind: Frames skipped before this one to keep up with time.
-        undecodable: Frames before this one whose data was broken.
     """
 
     timestamp_ns: int
     received_ns: int
     index: int
+    behind: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Frames that were lost, and no picture: they were broken, or the last of the source.
+
+    Args:
+        behind: Frames skipped to keep up with time.
+        undecodable: Frames whose data was broken.
+    """
+
     behind: int = 0
     undecodable: int = 0
 
@@ -90,14 +101,14 @@ class Grabber(Protocol):
     def start(self, epoch_ns: int) -> None:
         """Say which instant of the monotonic clock is the beginning, the same one for all cameras of the rig."""
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Wait for the next frame and write it.
 
         Args:
             into: Where to `(H, W, 3)`, BGR, of the size that `open` returned.
 
         Returns:
-            Its stamps, or None at the end of the source (or when the clock said to end).
+            Its stamps, or what was lost in its place, or None at the end of the source (or when the clock said to end).
 
         Raises:
             CaptureError: If the source fails, which is not its end.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
 from capture.recording import RecordedFrame, Recording, RecordingError
 from capture.rig_config import RecordingSource
 
@@ -92,9 +92,9 @@ class RecordingGrabber:
         self._frames = self._opened().frames(self._camera_id, from_ns=from_ns)
         self._ahead = next(self._frames, None)
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Write the next frame whose time is not over."""
-        behind = undecodable = 0
+        behind = 0
         while (frame := self._next()) is not None:
             offset_ns = self._offset_ns(frame)
             next_ns = self._end_ns() if self._ahead is None else self._offset_ns(self._ahead)
@@ -109,13 +109,12 @@ class RecordingGrabber:
             except RecordingError:
                 if self._lossless:
                     raise
-                undecodable += 1
-                continue
+                return Lost(behind, undecodable=1)
             settle(image_bgr, into, f"recording {self._source.path}, camera {self._camera_id!r}")
             self._caught_up = True
             timestamp_ns = frame.stamp.timestamp_ns if self._lossless else self._pacer.timestamp_ns(offset_ns)
-            return Grab(timestamp_ns, received_ns, self._next_index - 1, behind, undecodable)
-        return None
+            return Grab(timestamp_ns, received_ns, self._next_index - 1, behind)
+        return Lost(behind) if behind else None
 
     def _next(self) -> RecordedFrame | None:
         """Return the next frame and look one further, in the next loop if there is one."""

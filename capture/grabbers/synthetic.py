@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration import Camera
 from capture.errors import CaptureError
-from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo
+from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
 from capture.rig_config import SyntheticSource
 from capture.scene import Scene
 
@@ -101,7 +101,7 @@ class SyntheticGrabber:
         self._stride = max(_stride(load * _HEADROOM), min(self._stride, _stride(load * _HEADROOM_FASTER)))
         self._strides.post(self._stride)
 
-    def grab(self, into: NDArray[np.uint8]) -> Grab | None:
+    def grab(self, into: NDArray[np.uint8]) -> Grab | Lost | None:
         """Render the next instant."""
         index, behind = self._next, 0
         if not self._lossless:
@@ -112,7 +112,9 @@ class SyntheticGrabber:
             index = -(-earliest // stride) * stride
             behind = index - self._next if self._caught_up else 0
         if self._frames is not None and index >= self._frames:
-            return None
+            behind = self._frames - self._next if self._caught_up else 0
+            self._next = self._frames
+            return Lost(behind) if behind else None
         timestamp_ns = self._epoch_ns + index * self._interval_ns
         if not self._lossless and not self._clock.wait_until(timestamp_ns):
             return None

@@ -64,8 +64,10 @@ def load_timestamps(path: Path, camera: str) -> RecordedTimes:
         )
     first = min(min(times) for times in times_s.values())
     last = max(max(times) for times in times_s.values())
-    interval = (own[-1] - own[0]) / (len(own) - 1) if len(own) > 1 else 1.0
-    return RecordedTimes(tuple(round((t - first) * 1e9) for t in own), round((last - first + interval) * 1e9))
+    # The fastest camera's, whichever one is asked for: loops of unlike length would drift apart.
+    intervals = [(max(times) - min(times)) / (len(times) - 1) for times in times_s.values() if len(times) > 1]
+    period = last - first + min(intervals, default=1.0)
+    return RecordedTimes(tuple(round((t - first) * 1e9) for t in own), round(period * 1e9))
 
 
 def _seconds(path: Path, line: int, text: str | None) -> float:

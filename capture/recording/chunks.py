@@ -15,7 +15,7 @@ from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, McapRecord, Message, Metadata
-from mcap.stream_reader import CRCValidationError, breakup_chunk
+from mcap.stream_reader import breakup_chunk
 from mcap.writer import MCAP0_MAGIC
 
 from capture.recording.errors import RecordingError
@@ -33,11 +33,13 @@ class ChunkPlace:
 
     Args:
         offset: Of its content, bytes from the file's beginning.
+        length: Of its content, bytes.
         first_ns: Earliest of its messages' times.
         last_ns: Latest of them.
     """
 
     offset: int
+    length: int
     first_ns: int
     last_ns: int
 
@@ -116,7 +118,7 @@ class _Scan:
     def _take(self, kind: int, offset: int, length: int) -> None:
         if kind == Opcode.CHUNK:
             times = _CHUNK_TIMES.unpack(self._file.read(_CHUNK_TIMES.size))
-            self._chunks.append(ChunkPlace(offset, *times))
+            self._chunks.append(ChunkPlace(offset, length, *times))
             self._counts_before = self._counts.copy()
         elif kind == Opcode.MESSAGE_INDEX:
             channel, entries_bytes = _INDEX_HEAD.unpack(self._file.read(_INDEX_HEAD.size))
@@ -161,9 +163,11 @@ def read_chunk(file: IO[bytes], place: ChunkPlace, path: Path) -> list[McapRecor
         RecordingError: If the chunk is damaged.
     """
     file.seek(place.offset)
+    # The chunk and no more: a damaged length within it asks for any number of bytes.
+    content = BytesIO(file.read(place.length))
     try:
-        return breakup_chunk(Chunk.read(ReadDataStream(file)), validate_crc=True)
-    except (McapError, CRCValidationError, struct.error, UnicodeDecodeError) as error:
+        return breakup_chunk(Chunk.read(ReadDataStream(content)), validate_crc=True)
+    except Exception as error:  # each way of packing has kinds of its own
         raise RecordingError(
             f"recording {path} is damaged at byte {place.offset} ({error}); take another copy of it"
         ) from error

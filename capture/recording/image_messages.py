@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from capture.pictures import decoded_bgr
 from capture.recording.errors import RecordingError
 
 _LITTLE_ENDIAN: Final = b"\x00\x01\x00\x00"
@@ -130,11 +131,10 @@ def read_image_message(message: bytes, *, compressed: bool) -> NDArray[np.uint8]
     cursor.text()
     if compressed:
         cursor.text()
-        data = cursor.block()
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = decoded_bgr(cursor.block())
         if image is None:
             raise RecordingError("a picture cannot be decoded; take another copy of the recording")
-        return np.asarray(image, dtype=np.uint8)
+        return image
     height, width, encoding = cursor.number(), cursor.number(), cursor.text()
     cursor.skip(1)
     step, pixels = cursor.number(), cursor.block()

@@ -57,11 +57,10 @@ def open_runtime(
 
             return OnnxRuntimeRuntime(path, threads)
         case "torch":
-            try:
-                from engine.backends.torch_backend import TorchRuntime
-                from engine.backends.torch_cuda_backend import TorchCudaRuntime, gpu_reason
-            except ModuleNotFoundError as error:
-                raise EngineError(f"backend 'torch' needs {error.name}: pip install 'usthand[train]'") from error
+            if missing := _missing_for_torch():
+                raise EngineError(f"backend 'torch' needs {', '.join(missing)}: pip install 'usthand[train]'")
+            from engine.backends.torch_backend import TorchRuntime
+            from engine.backends.torch_cuda_backend import TorchCudaRuntime, gpu_reason
 
             reason = gpu_reason()
             if reason is None:
@@ -99,14 +98,18 @@ def best_backend(path: Path, views: int | None = None, hands: int = 1) -> str:
 
 def torch_gpu_reason() -> str | None:
     """Why PyTorch cannot run a network on a GPU here; None if it can. PyTorch is imported where it is installed."""
-    missing = [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := _missing_for_torch():
         return f"{' and '.join(missing)} not installed; pip install 'usthand[train,gpu]'"
     try:
         from engine.backends.torch_cuda_backend import gpu_reason
     except (ImportError, OSError) as error:
         return f"PyTorch does not load ({error}); install it again"
     return gpu_reason()
+
+
+def _missing_for_torch() -> list[str]:
+    """Packages that the backend torch needs and that are not installed."""
+    return [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
 
 
 def _open_plans(path: Path, views: int | None, hands: int) -> NetworkRuntime:

@@ -74,7 +74,7 @@ def agree(views: list[HandView], rig: Rig, max_disagreement_px: float, robust: R
     triangulated = triangulate(observe(views, rig), robust)
     if triangulated is None or not plausible_hand(triangulated.joints_world):
         return None
-    believed = np.nanmedian(triangulated.residual_px[[v.view for v in views]], axis=1)
+    believed = np.median(triangulated.residual_px[[v.view for v in views]], axis=1)
     return triangulated if np.count_nonzero(believed <= max_disagreement_px) >= 2 else None
 
 
@@ -93,22 +93,14 @@ def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[
     Returns:
         Hands seen by at least two views, in the order in which they were taken.
     """
-    observed = [observe([detection], rig) for detection in detections]
-    pairs = {}
-    for pair in combinations(range(len(detections)), 2):
-        a, b = (detections[index] for index in pair)
-        if a.view != b.view:
-            joints = _pair_joints(observed[pair[0]], observed[pair[1]], a.view, b.view)
-            if plausible_hand(joints):
-                pairs[pair] = joints
+    pairs, away_px = _pairs(detections, rig)
     hands = []
     left = set(range(len(detections)))
     while True:
         guesses = [
             guess
-            for pair, joints in pairs.items()
-            if left.issuperset(pair)
-            and (guess := _guess(pair, joints, detections, observed, left, max_cost_px)) is not None
+            for pair, away in zip(pairs, away_px, strict=True)
+            if left.issuperset(pair) and (guess := _guess(pair, away, detections, left, max_cost_px)) is not None
         ]
         guesses.sort(key=lambda guess: (-len(guess.members), guess.cost_px))
         for guess in guesses:
@@ -121,28 +113,40 @@ def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[
             return hands
 
 
-def _pair_joints(first: Observations, second: Observations, a: int, b: int) -> NDArray[np.float64]:
-    """Joints `(21, 3)` of two views by the plain DLT."""
-    return weighted_dlt(
-        np.stack([first.projections[a], second.projections[b]]),
-        np.stack([first.points[a], second.points[b]]),
-        np.ones((2, 21)),
+def _pairs(detections: list[HandView], rig: Rig) -> tuple[list[tuple[int, int]], NDArray[np.float64]]:
+    """Find the pairs of detections that could show one hand.
+
+    Returns:
+        Pairs of two views, as indices of detections; and how far each detection is from each pair's joints by the plain
+        DLT, the mean over the joints `(P, D)`, crop pixels.
+    """
+    pairs = [
+        pair for pair in combinations(range(len(detections)), 2) if len({detections[index].view for index in pair}) == 2
+    ]
+    if not pairs:
+        return [], np.zeros((0, len(detections)))
+    # All at once: there are many pairs in a rig of many cameras.
+    observed = Observations(
+        projections=np.stack([seen.crop.projection(rig.cameras[seen.view]) for seen in detections]),
+        points=np.stack([seen.crop.rays(seen.landmarks.keypoints_crop_px) for seen in detections]),
+        focals_px=np.array([seen.crop.focal_px for seen in detections]),
+        confidence=np.ones((len(detections), 21)),
     )
+    members = np.array(pairs)
+    joints = weighted_dlt(observed.projections[members], observed.points[members], observed.confidence[members])
+    plausible = [index for index, hand in enumerate(joints) if plausible_hand(hand)]
+    return [pairs[index] for index in plausible], residuals_px(observed, joints[plausible]).mean(axis=-1)
 
 
 def _guess(
     pair: tuple[int, int],
-    joints_world: NDArray[np.float64],
+    away_px: NDArray[np.float64],
     detections: list[HandView],
-    observed: list[Observations],
     left: set[int],
     max_cost_px: float,
 ) -> _Guess | None:
     """Find the other views' detections that lie on a pair's joints; None where the pair itself does not."""
-    away = {}
-    for index in left:
-        view = detections[index].view
-        away[index] = float(residuals_px(observed[index], joints_world)[view].mean())
+    away = {index: float(away_px[index]) for index in left}
     if max(away[index] for index in pair) > max_cost_px:
         return None
     members, costs = list(pair), [away[index] for index in pair]

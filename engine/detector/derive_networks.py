@@ -6,8 +6,8 @@ Run once, where the project's files are to be made anew, in an environment of it
     python engine/detector/derive_networks.py mediapipe-0.10.21-*.whl engine/detector/data
 
 Each TFLite network becomes ONNX, and then three things that change no answer: the picture comes in as planes, as ONNX
-Runtime wants it; PRelu, which ONNX Runtime computes slowly on a CPU, becomes a sum of what its two halves give; and
-weights that TFLite stores in half precision are stored so again, with a cast that is folded when the file is loaded.
+Runtime wants it; PRelu, which ONNX Runtime computes slowly on a CPU, becomes a sum of two convolutions; and weights
+that TFLite stores in half precision are stored so again, with a cast that is folded when the file is loaded.
 The result is compared with TFLite's own interpreter.
 """
 
@@ -52,9 +52,12 @@ def take_planes(model: onnx.ModelProto) -> None:
 
 
 def replace_prelu(model: onnx.ModelProto) -> None:
-    """Write every PRelu as relu(x) + slope * min(x, 0), or as max(x, slope * x) where no slope is above 1."""
+    """Write every PRelu as slope * x + (1 - slope) * relu(x), both products as convolutions of single channels.
+
+    ONNX Runtime keeps the channels of convolutions and of what can stand between them in blocks. A product with one
+    number a channel cannot: each would turn the blocks back into planes, and the next convolution planes into blocks.
+    """
     slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    zero = "prelu_zero"
     nodes = []
     for node in model.graph.node:
         if node.op_type != "PRelu":
@@ -62,19 +65,22 @@ def replace_prelu(model: onnx.ModelProto) -> None:
             continue
         values, slope = node.input
         (result,) = node.output
-        below, scaled, above = (f"{result}_{part}" for part in ("below", "scaled", "above"))
-        if slopes[slope].max() <= 1:
-            nodes.append(helper.make_node("Mul", [values, slope], [scaled], name=scaled))
-            nodes.append(helper.make_node("Max", [values, scaled], [result], name=result))
-            continue
-        nodes.append(helper.make_node("Min", [values, zero], [below], name=below))
-        nodes.append(helper.make_node("Mul", [below, slope], [scaled], name=scaled))
+        factors = slopes[slope].reshape(-1, 1, 1, 1)
+        above = f"{result}_above"
         nodes.append(helper.make_node("Relu", [values], [above], name=above))
-        nodes.append(helper.make_node("Add", [above, scaled], [result], name=result))
-    if any(zero in node.input for node in nodes):
-        model.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), zero))
+        parts = []
+        for part, given, weights in (("line", values, factors), ("bend", above, 1 - factors)):
+            parts.append(f"{result}_{part}")
+            stored = f"{parts[-1]}_weights"
+            model.graph.initializer.append(numpy_helper.from_array(weights, stored))
+            nodes.append(helper.make_node("Conv", [given, stored], [parts[-1]], name=parts[-1], group=len(weights)))
+        nodes.append(helper.make_node("Add", parts[::-1], [result], name=result))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def store_halves(model: onnx.ModelProto) -> None:

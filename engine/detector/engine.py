@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -135,11 +135,16 @@ class DetectorEngine:
             for track_id, joints in predicted.items()
         }
         search = self._finder.search(frame_set, rig, self._roster)
-        fitting_s = self._follow(looks, predicted, rig, now_ns)
-        search.wait()
-        followed_s = time.perf_counter()
-        for found in self._finder.new_hands(search, self._roster):
-            self._take_in(found, now_ns)
+        try:
+            fitting_s = self._follow(looks, predicted, rig, now_ns)
+            search.wait()
+            followed_s = time.perf_counter()
+            for found in self._finder.new_hands(search, self._roster):
+                self._take_in(found, now_ns)
+        finally:
+            # Whatever happens, nobody reads the frames once this returns: their memory is used again.
+            wait([look for asked in looks.values() for look in asked])
+            search.wait()
         self._stages_s = {
             "crops and networks": followed_s - started_s - fitting_s,
             "triangulate and fit": fitting_s,

@@ -238,7 +238,10 @@ class HandFinder:
         """Run jobs side by side; results in order."""
         if len(jobs) < 2:
             return [job() for job in jobs]
-        return list(self._pool.map(lambda job: job(), jobs))
+        running = [self._pool.submit(job) for job in jobs]
+        # All of them, also when one fails: they read frames whose memory is used again afterwards.
+        wait(running)
+        return [job.result() for job in running]
 
 
 def _unexplained(palms: list[Palm], camera: Camera, followed: Sequence[Tracked]) -> list[Palm]:

@@ -138,9 +138,16 @@ class Roster(Generic[AnyTrack]):
         """
         for a, b in combinations(list(self._tracks), 2):
             if a in self._tracks and b in self._tracks and same_place(a.joints_world, b.joints_world):
-                # A hand that was being followed stays; a lost one, looked for at the same place, took its views.
+                # A hand that was being followed stays; a lost one, looked for at the same place, took its views. Nor is
+                # one that is seen given up for one that is not.
                 wrong = max(
-                    a, b, key=lambda track: (track.id in coasting, strayed(track.joints_world, predicted.get(track.id)))
+                    a,
+                    b,
+                    key=lambda track: (
+                        track.id in coasting,
+                        track.misses > 0,
+                        strayed(track.joints_world, predicted.get(track.id)),
+                    ),
                 )
                 self._give_up(wrong, now_ns)
         for track in list(self._tracks):

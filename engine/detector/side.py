@@ -80,3 +80,7 @@ class SideEvidence:
         """Take in what the views of one frame set say; however many they are, they must not turn a side over."""
         evidence = float(np.clip(side_log_odds(views), -_LOG_ODDS_LIMIT, _LOG_ODDS_LIMIT))
         self._log_odds = min(self._log_odds + self._sign * evidence, _LOG_ODDS_LIMIT)
+
+    def lost(self) -> None:
+        """Note that the hand was not seen: what agreed so far was said of it, and the next one seen may be another."""
+        self._log_odds = min(self._log_odds, 0.0)

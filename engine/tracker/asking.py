@@ -61,29 +61,37 @@ class Asker:
         tracks: Sequence[NetworkTrack],
         predicted: Mapping[int, NDArray[np.float64]],
     ) -> Questions:
-        """Start to look at those tracks for which it is time.
+        """Start to look at those tracks for which it is time, and at those that are lost, in all views.
 
         Args:
             frame_set: The frames.
             rig: Their cameras.
-            tracks: The followed tracks.
+            tracks: The tracks.
             predicted: Where each track's joints are expected `(21, 3)`, metres, by id.
         """
         looks = {}
         for track in tracks:
-            if track.estimate is None or not track.opinion.due(frame_set.timestamp_ns):
+            lost = track.misses > 0
+            if track.estimate is None or not (lost or track.opinion.due(frame_set.timestamp_ns)):
                 continue
             answer = track.estimate.answer
             weight = view_weights(answer, track.estimate.joints_world, rig, self._config.judge)
             best = np.argsort(-weight * answer.view_confidence.mean(axis=1), kind="stable")
             crops = dict(crops_at(frame_set, rig, predicted[track.id], LANDMARK_INPUT_PX))
-            asked = [view for view in best.tolist() if view in crops and weight[view] > 0][: self._config.opinion.views]
+            asked = [view for view in best.tolist() if view in crops and (lost or weight[view] > 0)]
+            if not lost:
+                asked = asked[: self._config.opinion.views]
             if asked:
                 looks[track.id] = [
                     self._pool.submit(self._eyes.look, frame_of(frame_set, view), rig.cameras[view], view, crops[view])
                     for view in asked
                 ]
         return Questions(frame_set, rig, looks)
+
+    def denied(self, questions: Questions, track_id: int) -> bool:
+        """Whether a track was asked about, and all views that were are sure that there is no hand."""
+        looks = questions.looks.get(track_id, [])
+        return bool(looks) and self._absent([asked.result() for asked in looks])
 
     def take_in(
         self,
@@ -102,7 +110,6 @@ class Asker:
             if track.id not in questions.looks:
                 continue
             looks = [asked.result() for asked in questions.looks[track.id]]
-            absent = all(look.landmarks.presence < self._config.opinion.absent_presence for look in looks)
             own = [
                 look
                 for look in looks
@@ -115,4 +122,7 @@ class Asker:
                     predicted,
                 )
             ]
-            track.opinion.add(own if own or absent else None, questions.frame_set.timestamp_ns)
+            track.opinion.add(own if own or self._absent(looks) else None, questions.frame_set.timestamp_ns)
+
+    def _absent(self, looks: Sequence[HandView]) -> bool:
+        return all(look.landmarks.presence < self._config.opinion.absent_presence for look in looks)

@@ -33,7 +33,7 @@ class OpinionConfig:
     """When the landmark network is asked about a track, and what becomes of it.
 
     Args:
-        views: So many views are asked, the best ones.
+        views: So many views are asked, the best ones; all of them while the hand is lost.
         young_s: A track that is younger is asked about at the quick period.
         quick_period_s: Time between two questions while a track is young or in doubt.
         period_s: The same when all is well.

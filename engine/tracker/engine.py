@@ -25,7 +25,7 @@ from engine.errors import EngineError
 from engine.hand_model.model import HandModel, Side
 from engine.tracker.aim import Aim, aim_at
 from engine.tracker.answer import NetworkAnswer
-from engine.tracker.asking import Asker
+from engine.tracker.asking import Asker, Questions
 from engine.tracker.config import TrackerConfig
 from engine.tracker.judge import accepted, seeing_views
 from engine.tracker.opinion import SecondOpinion
@@ -158,11 +158,11 @@ class NetworkEngine:
         predicted = {track.id: track.predict(now_ns) for track in tracks}
         look = self._start(frame_set, rig, tracks, predicted)
         search = self._finder.search(frame_set, rig, self._roster)
-        questions = self._asker.ask(frame_set, rig, self._roster.followed, predicted)
+        questions = self._asker.ask(frame_set, rig, tracks, predicted)
         try:
             look.step.wait()
             sampled_s = time.perf_counter()
-            network_s = self._finish(look)
+            network_s = self._finish(look, questions)
             self._asker.take_in(questions, self._roster.followed, predicted)
             self._roster.prune(predicted, coasting, now_ns)
             followed_s = time.perf_counter()
@@ -231,8 +231,12 @@ class NetworkEngine:
         requests = [Request(aim, states[track_id]) for track_id, aim in seen.items()]
         return _Look(frame_set, rig, tracks, places, seen, self._stepper.start(frame_set, rig, requests))
 
-    def _finish(self, look: _Look) -> float:
+    def _finish(self, look: _Look, questions: Questions | None = None) -> float:
         """Run the network on a look and take its answers into the tracks.
+
+        Args:
+            look: Where the network looks.
+            questions: What the landmark network is asked meanwhile.
 
         Returns:
             Seconds that the network took.
@@ -248,7 +252,9 @@ class NetworkEngine:
         network_s = time.perf_counter() - started_s
         for track in look.tracks:
             answer = answers.get(track.id)
-            if answer is not None and accepted(answer, self._config.judge):
+            # The network always answers something: where a hand was lost, its word alone brings none back.
+            denied = track.misses > 0 and questions is not None and self._asker.denied(questions, track.id)
+            if answer is not None and accepted(answer, self._config.judge) and not denied:
                 track.update(answer, look.frame_set.timestamp_ns)
             else:
                 track.missed()

@@ -44,6 +44,10 @@ class SecondOpinion:
         # When time went back, it is time, too.
         return not 0 <= timestamp_ns - self._last_ns < period_s * 1e9
 
+    def lost(self) -> None:
+        """Note that the hand was not seen: what is followed in its place is in doubt until it is asked about."""
+        self._evidence.lost()
+
     def add(self, views: list[HandView] | None, timestamp_ns: int) -> None:
         """Take in what was said.
 

@@ -110,6 +110,7 @@ class NetworkTrack:
     def missed(self) -> None:
         """Note that the network did not see the hand."""
         self.misses += 1
+        self.opinion.lost()
         self._velocity.missed()
         self._state = self._state.skipped()
 

@@ -51,10 +51,10 @@ def find_board(
     return footage
 
 
-def sights_of(footage: Footage, board: Board) -> Sights:
-    """Return what there is to solve from: of many frame sets those that differ most."""
+def sights_of(footage: Footage, board: Board, wanted: int | None = None) -> Sights:
+    """Return what there is to solve from: of many frame sets those that differ most, and the one that is wanted."""
     views = moving_views(footage)
-    chosen = choose_instants(views, footage.sizes)
+    chosen = choose_instants(views, footage.sizes) | {wanted}
     kept = tuple(view for view in views if view.instant in chosen)
     return Sights(board.points_board, board_edges(board), footage.sizes, kept)
 
@@ -87,9 +87,10 @@ def calibrate(
     Raises:
         CalibrationError: If the sights do not suffice, or there is no such world.
     """
-    sights = sights_of(footage, board)
+    sights = sights_of(footage, board, world_frame)
     solved: Solved = solve_rig(sights, wishes, lenses)
-    instant = stillest_instant(sights.views) if world_frame is None else world_frame
+    posed = [view for view in sights.views if view.instant in solved.T_world_board]
+    instant = stillest_instant(posed) if world_frame is None else world_frame
     cameras = place_world(solved.cameras, world, solved.T_world_board, instant)
     said = f"{world} at frame set {instant}" if world in ("board", "floor") else world
     chosen = len({view.instant for view in sights.views})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -57,8 +59,11 @@ def save_detections(footage: Footage, key: str, folder: Path) -> None:
         "instants_ns": list(footage.instants_ns.items()),
         "cameras": [sight.camera_id for sight in sights],
     }
+    path = folder / FILE
+    # Beside it first: a file that is written half, as the power goes, is none.
+    part = path.with_suffix(".part.npz")
     np.savez_compressed(
-        folder / FILE,
+        part,
         head=np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
         instants=np.array([sight.instant for sight in sights], dtype=np.int64),
         times_ns=np.array([sight.timestamp_ns for sight in sights], dtype=np.int64),
@@ -67,6 +72,7 @@ def save_detections(footage: Footage, key: str, folder: Path) -> None:
         corner_ids=np.concatenate([sight.corner_ids for sight in sights]),
         corners_px=np.concatenate([sight.corners_px for sight in sights]),
     )
+    part.replace(path)
 
 
 def load_detections(key: str, folder: Path) -> Footage | None:
@@ -77,7 +83,7 @@ def load_detections(key: str, folder: Path) -> Footage | None:
         folder: The report folder.
     """
     try:
-        with np.load(folder / FILE, allow_pickle=False) as data:
+        with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as data:
             head: dict[str, Any] = json.loads(data["head"].tobytes())
             if head["key"] != key:
                 return None
@@ -92,7 +98,7 @@ def load_detections(key: str, folder: Path) -> Footage | None:
                 strict=True,
             )
             sights = tuple(Sight(*column) for column in columns)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         # What is there is no such file: it is written anew.
         return None
     return Footage(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.markup import escape
 from rich.table import Table
 
 from capture.recording import RIG_NAME
@@ -20,7 +17,6 @@ from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
     from training.adapt import Verdict
-    from training.fit import StepReport
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "tensorboard")
 _EXPORTED: Final = ".onnx"
@@ -79,17 +75,21 @@ def adapt(
     from engine.hand_model.model import HandModel
     from server.access import read_token
     from server.commands.sources import footage, open_rig
+    from server.progress import shown_parts
     from server.service_client import ServiceAddress, choose_model
     from training.adapt import AdaptConfig
     from training.adapt import adapt as run
     from training.datasets import ShardedWindows
 
     address = None if service is None else ServiceAddress.parse(service, "--service", read_token(None))
-    config, calibrated = open_rig(recording / RIG_NAME if recording.is_dir() else recording)
+    rig_file = recording / RIG_NAME if recording.is_dir() else recording
+    config, calibrated = open_rig(rig_file)
     if len(calibrated) < 2:
         raise ValueError(f"{recording}: has {len(calibrated)} camera; adaptation needs two or more")
     adaptation = AdaptConfig(held_out=held_out, start_share=start_share)
-    with _bars() as bars:
+    with shown_parts() as parts:
+        labelled, trunk = parts.part("frame sets labelled"), parts.part("windows seen by the trunk")
+        steps, judged = parts.part("steps"), parts.part("frame sets judged")
         verdict = run(
             out,
             lambda: footage(config, calibrated),
@@ -98,13 +98,13 @@ def adapt(
             starting_network(model, start),
             HandModel.load(hand_model),
             replace(adaptation, fit=replace(adaptation.fit, epochs=epochs)),
-            name=config.name or recording.stem,
+            name=f"{config.name or rig_file.stem} ({rig_file.resolve().parent.name})",
             beside=None if beside is None else ShardedWindows(beside),
             opened=partial(open_engine, backend=backend, hand_model=hand_model),
-            on_labelled=bars.counter("frame sets labelled"),
-            on_level=bars.counter("windows seen by the trunk"),
-            on_step=bars.on_step,
-            on_judged=bars.counter("frame sets judged"),
+            on_labelled=labelled.advance,
+            on_level=trunk.advance,
+            on_step=lambda report: steps.reach(report.step + 1, f"loss {report.total:.3f}"),
+            on_judged=judged.advance,
         )
     _tell(verdict, model)
     if verdict.model is None:
@@ -127,30 +127,6 @@ def starting_network(model: str, start: Path | None) -> Path:
     return shipped_path(model if model in SHIPPED else next(iter(SHIPPED)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Bars:
-    """Progress of each part of the work; a part shows once it begins."""
-
-    progress: Progress
-    steps: TaskID
-
-    def counter(self, what: str) -> Callable[[str], None]:
-        task = self.progress.add_task(what, total=None, visible=False)
-        return lambda _: self.progress.update(task, advance=1, visible=True)
-
-    def on_step(self, report: StepReport) -> None:
-        told = f"steps, loss {report.total:.3f}"
-        self.progress.update(self.steps, completed=report.step + 1, visible=True, description=told)
-
-
-@contextmanager
-def _bars() -> Iterator[_Bars]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield _Bars(progress, progress.add_task("steps", total=None, visible=False))
-
-
 def _tell(verdict: Verdict, model: str) -> None:
     """Print the figures and what follows from them."""
     from training.adapt import ADAPTED, RUNNING
@@ -161,9 +137,15 @@ def _tell(verdict: Verdict, model: str) -> None:
         table.add_column(column, justify="left" if column == "model" else "right")
     for name, told in ((RUNNING, f"{model} (running)"), (ADAPTED, "adapted")):
         figure = verdict.figures[name]
-        table.add_row(told, f"{figure.hands}", f"{figure.median_px:.2f}", f"{figure.p95_px:.2f}", f"{figure.answered}")
+        table.add_row(
+            escape(told), f"{figure.hands}", f"{figure.median_px:.2f}", f"{figure.p95_px:.2f}", f"{figure.answered}"
+        )
     Console(soft_wrap=True).print(table)
-    if verdict.model is None:
+    if not verdict.keeps_hands:
+        typer.echo(
+            f"Answers fewer hands than {model}: nothing was kept; go on with {model}, or record more of what is missed"
+        )
+    elif verdict.model is None:
         typer.echo(f"Not better than {model}: nothing was kept; go on with {model}, or record more of what it misses")
     else:
         typer.echo(f"Better than {model}: kept as {verdict.model}")

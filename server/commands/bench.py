@@ -44,6 +44,7 @@ def bench(
     from dataclasses import asdict, replace
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
@@ -84,7 +85,7 @@ def bench(
         return
 
     def times(title: str, stages: tuple[StageTimes, ...]) -> None:
-        table = Table(title=title)
+        table = Table(title=escape(title))
         table.add_column("stage")
         for column in ("p50 ms", "p95 ms", "p99 ms"):
             table.add_column(column, justify="right")

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,8 +15,7 @@ import typer
 from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
-    from engine.backends.plan_builder import BuiltPlan, PlanSettings
-    from engine.backends.tensorrt_api import TensorrtLibrary
+    from server.progress import Part
 
 _MOST_VIEWS: Final = 8
 _MOST_HANDS: Final = 4
@@ -62,12 +62,14 @@ def build_plan(
         usthand build-plan mine.onnx --views 2,4 --hands 1 --precision bf16
     """
     require_packages("build-plan", ("onnx",), extra="gpu")
-    from engine.backends.plan_builder import PlanSettings
+    from engine.backends.plan_builder import BuildWatch, PlanSettings
+    from engine.backends.plan_builder import build_plan as build
     from engine.backends.plan_graph import PRECISIONS
     from engine.backends.plans import plan_folder
     from engine.backends.tensorrt_api import find_library
     from engine.errors import EngineError
     from engine.factory import SHIPPED, network_path
+    from server.progress import shown_parts
 
     path = network_path(model)
     if not path.is_file():
@@ -81,38 +83,23 @@ def build_plan(
     sizes = [(count, hand) for count in read_views(views) for hand in range(1, hands + 1)]
     folder = plan_folder(plan)
     library = find_library()
-    for count, hand in sizes:
-        built = _build(path, folder, library, settings, count, hand, force)
-        took = f"built in {built.seconds:.1f} s" if built.seconds else "was there"
-        typer.echo(
-            f"{built.path}: {count} view{'s' * (count > 1)}, {hand} hand{'s' * (hand > 1)}, "
-            f"{built.size_bytes / 1e6:.1f} MB, {took}"
-        )
+    with _ctrl_c() as pressed, shown_parts() as parts:
+        percent = parts.part("percent", 100 * len(sizes))
+        for number, (count, hand) in enumerate(sizes):
+            title = f"{count} view{'s' * (count > 1)}, {hand} hand{'s' * (hand > 1)}"
+            percent.reach(100 * number, title)
+            watch = BuildWatch(partial(_tell, percent, number, title), pressed)
+            built = build(path, folder, library, settings, views=count, hands=hand, force=force, watch=watch)
+            took = f"built in {built.seconds:.1f} s" if built.seconds else "was there"
+            typer.echo(f"{built.path}: {title}, {built.size_bytes / 1e6:.1f} MB, {took}")
+            if pressed():
+                break
     typer.echo(f"{len(sizes)} plans of {model} by {library} in {folder}")
 
 
-def _build(
-    model: Path, folder: Path, library: TensorrtLibrary, settings: PlanSettings, views: int, hands: int, force: bool
-) -> BuiltPlan:
-    """Build one plan under a progress bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from engine.backends.plan_builder import BuildWatch
-    from engine.backends.plan_builder import build_plan as build
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    title = f"{views} views, {hands} hands"
-    shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-    with _ctrl_c() as pressed, shown as progress:
-        task = progress.add_task(title, total=1.0)
-
-        def advance(phase: str, share: float) -> None:
-            progress.update(task, completed=share, description=f"{title}: {phase}" if phase else title)
-
-        watch = BuildWatch(advance, pressed)
-        return build(model, folder, library, settings, views=views, hands=hands, force=force, watch=watch)
+def _tell(percent: Part, number: int, title: str, phase: str, share: float) -> None:
+    """Say how far the build of a plan is."""
+    percent.reach(round(100 * (number + share)), f"{title}: {phase}" if phase else title)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from server.commands.calibrate_refine import refine
+from server.commands.output_path import require_file_place, require_folder
 
 if TYPE_CHECKING:
     from calibration.boards import Board
@@ -174,7 +175,7 @@ def _solve(
 
     choice = _model(model)
     given = None if lenses is None else load_calibration(lenses)
-    config, parsed, footage = _seen(rig, board, report, out, every)
+    config, parsed, footage = _seen(rig, board, report, out, every, world)
     known = None
     if given is not None:
         known = given.subset(config.camera_ids).cameras if set(config.camera_ids) <= set(given.camera_ids) else ()
@@ -195,16 +196,22 @@ def _solve(
     typer.echo(f"{out}: {len(findings.rig)} cameras, calibration {findings.rig.id}{where}", err=True)
 
 
-def _seen(rig: Path, board: str, report: Path | None, out: Path, every: int) -> tuple[RigConfig, Board, Footage]:
+def _seen(
+    rig: Path, board: str, report: Path | None, out: Path, every: int, world: str = "first-camera"
+) -> tuple[RigConfig, Board, Footage]:
     from calibration.boards import parse_board
+    from calibration.solving.world import check_world
     from capture.rig_config import load_rig_config
     from server.calibrating.calibrate import find_board
     from server.progress import shown_progress
 
     parsed = parse_board(board)
     config = load_rig_config(rig)
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"{out.parent} is not a folder that {out.name} could be written to; make it first")
+    check_world(world, config.camera_ids)
+    # Asked now: what is found after minutes would be lost.
+    require_file_place(out)
+    if report is not None:
+        require_folder(report)
     with shown_progress(None) as advance:
         footage = find_board(config, parsed, report, advance, every)
     typer.echo(f"{len(footage.sights)} sights of the board in {footage.frame_sets} frame sets", err=True)

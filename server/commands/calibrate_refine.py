@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from capture.recording import RIG_NAME
 from server.commands.options import HandModelOption
+from server.commands.output_path import require_file_place, require_folder
+
+_BEFORE_FRAME_SETS: Final = 300
 
 
 def refine(
@@ -62,6 +66,10 @@ def refine(
         raise typer.BadParameter(
             f"there is no camera {unknown[0]!r}; there are {', '.join(calibrated.camera_ids)}", param_hint="--cameras"
         )
+    # Asked now: what is found after minutes would be lost.
+    require_file_place(out)
+    if report is not None:
+        require_folder(report)
     earlier = None
     if before is not None:
         earlier_config, earlier_rig = open_rig(_rig_file(before))
@@ -70,9 +78,11 @@ def refine(
                 f"{before} is of cameras {', '.join(earlier_rig.camera_ids)} and the footage of "
                 f"{', '.join(calibrated.camera_ids)}; give one of the same rig"
             )
-        # The background stands still: one picture of it is enough.
-        picture = gather_footage(open_session(earlier_config, earlier_rig, "lossless"), None, earlier_rig, limit=1)
-        earlier = picture.as_before(earlier_rig)
+        # The background stands still, but somebody may stand before it: some seconds show most of it.
+        start = gather_footage(
+            open_session(earlier_config, earlier_rig, "lossless"), None, earlier_rig, limit=_BEFORE_FRAME_SETS
+        )
+        earlier = start.as_before(earlier_rig)
     engine = open_engine("detector", hand_model=hand_model)
     try:
         session = open_session(config, calibrated, "lossless")
@@ -90,8 +100,8 @@ def refine(
     console.print(moved_table(refined))
     console.print(held_out_table(refined))
     if report is not None:
-        console.print(f"{write_report(refined, report)}: the same for programs")
-    console.print(f"{out}: calibration {refined.rig.id}; upload it with PUT /api/v1/calibration")
+        console.print(escape(f"{write_report(refined, report)}: the same for programs"))
+    console.print(escape(f"{out}: calibration {refined.rig.id}; upload it with PUT /api/v1/calibration"))
 
 
 def _rig_file(path: Path | None) -> Path:

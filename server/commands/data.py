@@ -71,6 +71,6 @@ def import_windows(
     if isinstance(chosen, Path) and not chosen.is_dir():
         raise ValueError(f"labels {labels!r} are neither detector, nor projected, nor a folder; give one of them")
     source = PublishedWindows(open_layout(format, folder, split), chosen, seed=seed)
-    with shown_progress(limit or len(source)) as advance:
+    with shown_progress(min(limit or len(source), len(source)), "windows") as advance:
         count = write_windows(out, source, limit, advance)
     typer.echo(f"{out}: {count} windows of {source.name}")

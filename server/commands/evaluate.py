@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from server.commands.devices import chosen_device
 from server.commands.options import DeviceOption, HandModelOption
@@ -21,8 +18,7 @@ if TYPE_CHECKING:
 
     from engine.hand_model.model import HandModel
     from training.datasets import ShardedWindows
-    from training.datasets.base import WindowSource
-    from training.fit import StepReport
+    from training.joint_definition import Joints
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript")
 _JOINTS: Final = ("auto", "detector", "model")
@@ -54,7 +50,10 @@ def evaluate(
     train_windows: Annotated[int, typer.Option("--train-windows", min=0, help="Learn from so many; 0: all.")] = 0,
     windows: Annotated[int, typer.Option("--windows", min=0, help="Measure on so many of them; 0: all.")] = 0,
     joints: Annotated[
-        str, typer.Option("--joints", help="Whose joints the truth means: detector's, model's, or by the labels: auto.")
+        str,
+        typer.Option(
+            "--joints", help="Whose joints the truth means: detector, model, or auto: those that were learnt."
+        ),
     ] = "auto",
     raw_labels: Annotated[
         bool,
@@ -87,8 +86,10 @@ def evaluate(
 
     from engine.hand_model.model import HandModel
     from engine.network.config import preset
+    from server.progress import shown_parts
     from training.agreement import AgreedLabels
     from training.comparison import Budget, Comparison, Data, contenders
+    from training.joint_definition import defined_by
     from training.tables import table as table_of
     from training.tabulate import run_missing, said
 
@@ -97,47 +98,65 @@ def evaluate(
     if (weights is None) == (table is None):
         raise ValueError("evaluate needs one of --weights and --table")
     where = chosen_device(device)
-    exam = _exam(_source(data, windows), joints)
+    if joints not in _JOINTS:
+        raise ValueError(f"--joints {joints!r} is none of {', '.join(_JOINTS)}")
     if weights is not None:
-        text, plain = _of_weights(weights, exam, views or [], HandModel.load(hand_model), where)
+        text, plain = _of_weights(
+            weights, _source(data, windows), joints, views or [], HandModel.load(hand_model), where
+        )
     else:
         wanted = table_of(str(table))
         if not train:
             raise ValueError(f"table {table} needs --train: the windows that methods learn from")
         config, model = preset(network), HandModel.load(hand_model)
         budget = Budget(epochs, batch_size, learning_rate)
-        held = None if held_out is None else _exam(_source(held_out, 0), joints)
 
-        def lessons(path: Path) -> WindowSource:
-            windows = _source(path, train_windows)
-            return windows if raw_labels else AgreedLabels(windows)
+        def compared(path: Path) -> Data:
+            lessons = _source(path, train_windows)
+            for judges in (data, *([] if held_out is None else [held_out])):
+                if _source(judges, 0).version == _source(path, 0).version:
+                    raise ValueError(f"{judges}: are windows that --train names too; give others to judge by")
+            meant = _joints(joints, "detector" if lessons.detected else "model")
+            return Data(
+                lessons if raw_labels else AgreedLabels(lessons),
+                defined_by(meant, _source(data, windows)),
+                None if held_out is None else defined_by(meant, _source(held_out, 0)),
+            )
 
-        with _bar() as (on_level, on_run, on_step):
+        with shown_parts() as parts:
+            trunk, steps = parts.part("windows seen by the trunk"), parts.part("steps")
             comparisons = [
-                Comparison(runs, Data(lessons(path), exam, held), config, model, budget, on_level, where)
-                for path in train
+                Comparison(runs, compared(path), config, model, budget, trunk.advance, where) for path in train
             ]
+
+            def on_run(note: str) -> None:
+                steps.begin(note)
+                if not sys.stderr.isatty():
+                    typer.echo(note, err=True)
+
             if not show:
                 chosen = range(first_seed, first_seed + seeds)
-                methods = contenders(config, model)
-                run_missing(wanted, comparisons, methods, chosen, only=only or (), on_run=on_run, on_step=on_step)
+                run_missing(
+                    wanted,
+                    comparisons,
+                    contenders(config, model),
+                    chosen,
+                    only=only or (),
+                    on_run=on_run,
+                    on_step=lambda report: steps.reach(report.step + 1, f"loss {report.total:.3f}"),
+                )
         text, plain = said(wanted, comparisons)
     typer.echo(text)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.with_suffix(".md").write_text(text, encoding="utf-8")
-        out.with_suffix(".json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        # Not `with_suffix`: what stands behind a point in OUT is part of its name.
+        out.with_name(f"{out.name}.md").write_text(text, encoding="utf-8")
+        out.with_name(f"{out.name}.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
-def _exam(source: ShardedWindows, joints: str) -> WindowSource:
-    """The windows with the truth of whose joints are meant (`training.joint_definition`)."""
-    from training.joint_definition import DefinedByDetector
-
-    if joints not in _JOINTS:
-        raise ValueError(f"--joints {joints!r} is none of {', '.join(_JOINTS)}")
-    if joints == "auto":
-        joints = "detector" if source.detected else "model"
-    return DefinedByDetector(source) if joints == "detector" else source
+def _joints(wanted: str, learnt: Joints) -> Joints:
+    """Whose joints are meant (`training.joint_definition`): those that were asked for, else those that were learnt."""
+    return "detector" if wanted == "detector" else "model" if wanted == "model" else learnt
 
 
 def _source(folder: Path, most: int) -> ShardedWindows:
@@ -149,45 +168,26 @@ def _source(folder: Path, most: int) -> ShardedWindows:
 
 
 def _of_weights(
-    path: Path, exam: WindowSource, views: list[int], hand_model: HandModel, device: torch.device
+    path: Path, source: ShardedWindows, joints: str, views: list[int], hand_model: HandModel, device: torch.device
 ) -> tuple[str, list[dict[str, Any]]]:
     """Figures of weights, for each number of views."""
     from engine.network.weights import load_weights
     from training.comparison import figures_of
+    from training.datasets import sized
+    from training.evaluate import Exam, truths_of
     from training.evaluate import evaluate as measure
+    from training.feeds import WindowFeed
+    from training.joint_definition import defined_by
     from training.tables import as_list
     from training.usthand import UstHandMethod
 
-    method = UstHandMethod(load_weights(path).build(hand_model).to(device))
-    samples = []
-    for index in range(len(exam)):
-        truth = exam.truth(index)
-        if truth is None:
-            raise ValueError(f"{exam.name}: window {index} has no truth; measure on data that knows it")
-        samples.append((exam[index], truth))
-    most = samples[0][0].views
-    figures = {count: figures_of(measure(method, samples, count)) for count in views or [most]}
+    weights = load_weights(path)
+    # Weights of earlier versions do not say whose joints they learnt.
+    by_labels: Joints = "detector" if source.detected else "model"
+    learnt: Joints = weights.training.get("joints", by_labels)
+    exam = sized(defined_by(_joints(joints, learnt), source), weights.config.input_px)
+    method = UstHandMethod(weights.build(hand_model).to(device))
+    samples = Exam(WindowFeed(exam), truths_of(exam))
+    figures = {count: figures_of(measure(method, samples, count)) for count in views or [samples.feed.views]}
     told = {"name": exam.name, "version": exam.version, "windows": len(exam)}
     return as_list(path.name, told, figures), [{"weights": path.name, "data": told, "figures": figures}]
-
-
-@contextmanager
-def _bar() -> Iterator[tuple[Callable[[str], None], Callable[[str], None], Callable[[StepReport], None]]]:
-    """Say what runs, and show its steps on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-
-        def on_level(note: str) -> None:
-            progress.update(task, description=f"trunk: {note}")
-
-        def on_run(note: str) -> None:
-            progress.reset(task, description=note)
-            if not console.is_terminal:
-                typer.echo(note, err=True)
-
-        def on_step(report: StepReport) -> None:
-            progress.update(task, completed=report.step + 1)
-
-        yield on_level, on_run, on_step

@@ -49,12 +49,10 @@ def export(
     # Imported here so that `usthand --help` need not load torch.
     from errno import EISDIR, ENOENT
 
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from engine.hand_model.model import HandModel
     from engine.network.card import make_card
     from engine.network.export import EXPORT_STEPS, export_network
+    from server.progress import shown_progress
 
     if not out.parent.is_dir():
         raise FileNotFoundError(ENOENT, "no such folder; make it first", str(out.parent))
@@ -76,14 +74,7 @@ def export(
         notes = ""
     title = name or (built.config.name if weights else f"{built.config.name}-random")
     card = make_card(built, model, name=title, training=training, metrics=metrics, notes=notes)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("export", total=EXPORT_STEPS)
-
-        def advance(step: str) -> None:
-            progress.update(task, advance=1, description=step)
-
+    with shown_progress(EXPORT_STEPS, "export") as advance:
         report = export_network(built, card, out, advance=advance)
     typer.echo(
         f"{out}: {card.model_id}, {report.size_bytes / 1e6:.1f} MB, {report.nodes} operators, joints within "

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from calibration import CalibrationError, Rig
@@ -72,9 +73,9 @@ def convert(
     if renumber:
         rig = renumbered(rig)
     left_out = write_calibration(rig, out, to, units=to_units, source=f"{format}: {source.name}"[:500])
-    _console().print(f"{out}: {len(rig)} cameras ({', '.join(rig.camera_ids)}), calibration {rig.id}")
+    _console().print(escape(f"{out}: {len(rig)} cameras ({', '.join(rig.camera_ids)}), calibration {rig.id}"))
     for what in left_out:
-        _console().print(f"left out, as {to} has no place for it: {what}")
+        _console().print(escape(f"left out, as {to} has no place for it: {what}"))
     _warn(rig)
 
 
@@ -108,10 +109,10 @@ def check(path: RigArgument) -> None:
             problems.append(f"camera {entry.id!r}: {report.problem}")
         table.add_row(
             entry.id,
-            report.source,
+            escape(report.source),
             _size_text(report.size),
             "[red]none[/red]" if camera is None else _size_text((camera.width, camera.height)),
-            "[red]problem[/red]" if report.problem else ", ".join(("ok", *report.notes)),
+            "[red]problem[/red]" if report.problem else escape(", ".join(("ok", *report.notes))),
         )
     _console().print(table)
     if rig is not None:
@@ -165,7 +166,7 @@ def _lens_table(rig: Rig, title: str) -> Table:
     for camera in rig:
         view = " x ".join("?" if np.isnan(angle) else f"{np.degrees(angle):.1f}" for angle in field_of_view_rad(camera))
         focal = f"{camera.K[0, 0]:.1f} {camera.K[1, 1]:.1f}"
-        table.add_row(camera.id, camera.model, _size_text((camera.width, camera.height)), focal, view)
+        table.add_row(escape(camera.id), camera.model, _size_text((camera.width, camera.height)), focal, view)
     return table
 
 
@@ -174,19 +175,19 @@ def _place_table(rig: Rig, meeting: MeetingPoint | None) -> Table:
     for camera in rig:
         center = camera.center_world
         distance = "?" if meeting is None else f"{np.linalg.norm(center - meeting.point_world):.3f}"
-        table.add_row(camera.id, " ".join(f"{value:+.3f}" for value in center), distance)
+        table.add_row(escape(camera.id), " ".join(f"{value:+.3f}" for value in center), distance)
     return table
 
 
 def _baseline_table(rig: Rig) -> Table:
-    table = _table("Baselines, metres", "", *rig.camera_ids)
+    table = _table("Baselines, metres", "", *map(escape, rig.camera_ids))
     for camera_id, row in zip(rig.camera_ids, baselines_m(rig), strict=True):
-        table.add_row(camera_id, *(f"{length:.3f}" for length in row))
+        table.add_row(escape(camera_id), *(f"{length:.3f}" for length in row))
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -6,19 +6,24 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 
 from calibration import Rig
 from server.access import Access, read_token
 from server.datagrams import Target
 from server.dialects import UPS, read_up
 from server.drift.policy import read_policy
+from server.leaving import leave_what_remains
 from server.models import ModelPlace
 from server.outputs import Outputs
 from server.pipeline import FrameSource
 from server.recording.recordings import RecordingPlace
 from server.service import Service, ServiceSettings
+
+LOG_VARIABLE: Final = "USTHAND_LOG"
 
 
 def settings(
@@ -69,14 +74,19 @@ def run_service(
     recordings: RecordingPlace,
 ) -> None:
     """Serve until Ctrl-C."""
-    logging.basicConfig(level=os.environ.get("USTHAND_LOG", "WARNING").upper(), format="%(levelname)s %(message)s")
+    level = os.environ.get(LOG_VARIABLE, "WARNING").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise ValueError(f"{LOG_VARIABLE} {level!r} is no level; use debug, info, warning or error")
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     suffix = "?token=..." if chosen.access.token is not None else ""
 
     def announce(url: str) -> None:
-        console.print(f"{title}\nViewer: [bold]{url}{suffix}[/bold]   API: {url}docs   Ctrl-C stops it.")
+        # Names, paths and IPv6 addresses may hold brackets, which are no styles.
+        viewer, api = escape(f"{url}{suffix}"), escape(f"{url}docs")
+        console.print(f"{escape(title)}\nViewer: [bold]{viewer}[/bold]   API: {api}   Ctrl-C stops it.")
         for line in _also(service, chosen.outputs):
-            console.print(line)
+            console.print(escape(line))
 
     def open_announced() -> FrameSource:
         console.print(f"Starting {len(rig)} cameras ...")
@@ -92,6 +102,7 @@ def run_service(
         models=models,
     )
     service.run()
+    leave_what_remains()
 
 
 def _also(service: Service, outputs: Outputs) -> Iterator[str]:

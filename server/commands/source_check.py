@@ -78,7 +78,7 @@ def _check_device(camera_id: str, source: OpenCVSource) -> SourceReport:
     """Look at a device's file only: opening it could take it away from a service that runs."""
     device = source.device
     path = Path(f"/dev/video{device}") if isinstance(device, int) else Path(device)
-    what = f"opencv {device}"
+    what = f"opencv {source.shown}"
     if isinstance(device, str) and not device.startswith("/"):
         return SourceReport(camera_id, what, notes=("not looked at: it is no device of this machine",))
     if not path.exists():

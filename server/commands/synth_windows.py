@@ -58,6 +58,6 @@ def synth_windows(
             plan = learning_plan(split, windows, views, labels, seed, plain=plain)
         case _:
             raise ValueError(f"split {split!r} is not known; use one of {', '.join(_SPLITS)}")
-    with shown_progress(None) as advance:
+    with shown_progress(len(plan.shards), "shards") as advance:
         render(out, plan, workers or len(os.sched_getaffinity(0)), advance)
     typer.echo(f"{out}: {plan.windows} windows of {plan.config.views} views, {labels} labels")

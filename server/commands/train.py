@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from server.commands.devices import chosen_device
 from server.commands.options import DeviceOption, HandModelOption
@@ -17,7 +13,7 @@ from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
     from training.datasets.base import WindowSource
-    from training.fit import EpochReport, StepReport
+    from training.fit import EpochReport
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "tensorboard")
 
@@ -78,11 +74,12 @@ def train(
 
     from engine.hand_model.model import HandModel
     from engine.network.config import preset
+    from server.progress import shown_parts
     from training.agreement import AgreedLabels
     from training.datasets import Joined, ShardedWindows
     from training.distributed import rank
     from training.fit import FitConfig
-    from training.joint_definition import DefinedByDetector
+    from training.joint_definition import Joints, defined_by
     from training.losses import LossWeights
     from training.run import RunConfig
     from training.run import train as run
@@ -92,10 +89,14 @@ def train(
     sources = [ShardedWindows(path) for path in data]
     joined = Joined(sources)
     windows: WindowSource = joined if raw_labels else AgreedLabels(joined)
-    seen: WindowSource | None = None if validation is None else ShardedWindows(validation)
-    if seen is not None and any(source.detected for source in sources):
-        # What was learnt from a detector's labels has its joints, and is measured by them.
-        seen = DefinedByDetector(seen)
+    # What was learnt from a detector's labels has its joints, and is measured by them.
+    joints: Joints = "detector" if any(source.detected for source in sources) else "model"
+    seen = None
+    if validation is not None:
+        watched = ShardedWindows(validation)
+        if watched.version in {source.version for source in sources}:
+            raise ValueError(f"--validation {validation}: are windows that --data names too; give others to judge by")
+        seen = defined_by(joints, watched)
     config = RunConfig(
         network=preset(network),
         fit=FitConfig(
@@ -111,6 +112,7 @@ def train(
         losses=LossWeights(heatmap=heatmap_weight),
         start=start,
         start_share=start_share,
+        joints=joints,
     )
 
     def say(report: EpochReport, reached: dict[str, float]) -> None:
@@ -121,7 +123,11 @@ def train(
         )
 
     steps_per_epoch = -(-len(windows) // min(batch_size, len(windows)))
-    with _bars(len(windows) if not train_trunk else 0, steps_per_epoch * epochs) as (on_level, on_step):
+    with shown_parts() as parts:
+        trunk, steps = (
+            parts.part("windows seen by the trunk", len(windows)),
+            parts.part("steps", steps_per_epoch * epochs),
+        )
         weights = run(
             out,
             config,
@@ -130,23 +136,8 @@ def train(
             HandModel.load(hand_model),
             device=chosen_device(device),
             on_epoch=say,
-            on_step=on_step,
-            on_level=on_level,
+            on_step=lambda report: steps.reach(report.step + 1, f"loss {report.total:.3f}"),
+            on_level=trunk.advance,
         )
     if rank() == 0:
         typer.echo(f"{weights}: trained on {windows.name}")
-
-
-@contextmanager
-def _bars(windows: int, steps: int) -> Iterator[tuple[Callable[[str], None], Callable[[StepReport], None]]]:
-    """Two bars on a terminal: windows that the trunk has seen, and steps; elsewhere nothing."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        seen = progress.add_task("trunk", total=windows, visible=windows > 0)
-        made = progress.add_task("steps", total=steps)
-
-        def on_step(report: StepReport) -> None:
-            progress.update(made, completed=report.step + 1, description=f"loss {report.total:.3f}")
-
-        yield lambda _: progress.advance(seen), on_step

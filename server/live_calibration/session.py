@@ -198,6 +198,19 @@ class LiveCalibration:
             "result": None if outcome is None else self._result_map(outcome, session.world),
         }
 
+    def picture(self, camera_id: str) -> bytes:
+        """Return the picture that was looked at last, with the corners that were found in it, as a JPEG.
+
+        Raises:
+            NoSessionError: If there is no session.
+            KeyError: If there is no such camera, or it gave no picture yet.
+        """
+        with self._lock:
+            looked_at = self._running().sightings.looked_at(camera_id)
+        if looked_at is None:
+            raise KeyError(camera_id)
+        return looked_at.jpeg()
+
     def _result_map(self, outcome: Outcome, world: str) -> dict[str, Any]:
         rig = self._placed(outcome.rig, world)
         remarks: list[str] = []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from calibration.boards import Refusal
 from calibration.solving.judging import COVERAGE_GRID
 from server.calibrating.footage import Footage, Sight
+from server.live_calibration.pictures import LookedAt
 
 MAX_INSTANTS: Final = 2000
 """Frame sets with the board that are kept, the newest: some megabytes, and many times what is solved from."""
@@ -30,12 +31,22 @@ class Look:
         size: Width and height of the picture, pixels.
         found: The sight, or why there is none.
         tilt_deg: How far the board is turned from facing the camera; NaN where nobody knows.
+        picture_bgr: The picture, small; None where nobody is to see it.
     """
 
     camera_id: str
     size: tuple[int, int]
     found: Sight | Refusal
     tilt_deg: float = float("nan")
+    picture_bgr: NDArray[np.uint8] | None = None
+
+    @property
+    def looked_at(self) -> LookedAt | None:
+        """The picture with what was found in it."""
+        if self.picture_bgr is None:
+            return None
+        corners_px = np.empty((0, 2)) if isinstance(self.found, Refusal) else self.found.corners_px
+        return LookedAt(self.picture_bgr, self.picture_bgr.shape[1] / self.size[0], corners_px)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,7 +55,7 @@ class CameraView:
 
     Args:
         size: Of its pictures; None before the first one.
-        sights: Pictures with the board.
+        sights: Pictures with the board, of those that are kept to solve from.
         tilted: Of them, those in which the board was turned from the camera by more than `TILTED_DEG`.
         coverage: Corners in each cell of the picture `(rows, columns)`.
         refused: Pictures without a sight, by the reason.
@@ -93,6 +104,22 @@ class _Camera:
     refused: Counter[str] = field(default_factory=Counter)
     corners_px: NDArray[np.float64] | None = None
     refusal: str = ""
+    looked_at: LookedAt | None = None
+
+    def count(self, kept: _Kept, sign: int) -> None:
+        """Take a sight in, or out again with `sign` -1."""
+        width, height = self.size or (1, 1)
+        columns, rows = COVERAGE_GRID
+        cells = ((kept.sight.corners_px + 0.5) * (columns / width, rows / height)).astype(np.int64)
+        np.add.at(self.coverage, (cells[:, 1].clip(0, rows - 1), cells[:, 0].clip(0, columns - 1)), sign)
+        self.sights += sign
+        self.tilted += sign * kept.tilted
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Kept:
+    sight: Sight
+    tilted: bool
 
 
 class Sightings:
@@ -106,7 +133,7 @@ class Sightings:
         self._order = {camera_id: place for place, camera_id in enumerate(camera_ids)}
         self._cameras = {camera_id: _Camera() for camera_id in camera_ids}
         self._shared = dict.fromkeys(combinations(camera_ids, 2), 0)
-        self._instants: dict[int, tuple[int, tuple[Sight, ...]]] = {}
+        self._instants: dict[int, tuple[int, tuple[_Kept, ...]]] = {}
         self._frame_sets = 0
         self._lock = threading.Lock()
 
@@ -120,17 +147,26 @@ class Sightings:
         """
         with self._lock:
             self._frame_sets += 1
-            sights = sorted((s for look in looks if (s := self._note(look))), key=lambda s: self._order[s.camera_id])
-            if not sights:
+            kept = sorted(
+                (k for look in looks if (k := self._note(look))), key=lambda k: self._order[k.sight.camera_id]
+            )
+            if not kept:
                 return
-            for pair in combinations([sight.camera_id for sight in sights], 2):
-                self._shared[pair] += 1
-            self._instants[instant] = (instant_ns, tuple(sights))
+            self._instants[instant] = (instant_ns, tuple(kept))
+            self._count(kept, 1)
             if len(self._instants) > MAX_INSTANTS:
-                del self._instants[next(iter(self._instants))]
+                # What is no longer there to solve from must not count as seen.
+                self._count(self._instants.pop(next(iter(self._instants)))[1], -1)
 
-    def _note(self, look: Look) -> Sight | None:
+    def _count(self, kept: Sequence[_Kept], sign: int) -> None:
+        for pair in combinations([k.sight.camera_id for k in kept], 2):
+            self._shared[pair] += sign
+        for k in kept:
+            self._cameras[k.sight.camera_id].count(k, sign)
+
+    def _note(self, look: Look) -> _Kept | None:
         camera = self._cameras[look.camera_id]
+        camera.looked_at = look.looked_at
         if camera.size is None:
             camera.size = look.size
         if look.size != camera.size:
@@ -144,13 +180,8 @@ class Sightings:
             camera.refused[found.reason] += 1
             camera.corners_px, camera.refusal = None, found.text
             return None
-        camera.sights += 1
-        camera.tilted += int(look.tilt_deg > TILTED_DEG)
         camera.corners_px, camera.refusal = found.corners_px, ""
-        columns, rows = COVERAGE_GRID
-        cells = ((found.corners_px + 0.5) * (columns / look.size[0], rows / look.size[1])).astype(np.int64)
-        np.add.at(camera.coverage, (cells[:, 1].clip(0, rows - 1), cells[:, 0].clip(0, columns - 1)), 1)
-        return found
+        return _Kept(found, look.tilt_deg > TILTED_DEG)
 
     def seen(self) -> Seen:
         """Return what was seen so far; it does not change any more."""
@@ -163,13 +194,22 @@ class Sightings:
             }
             return Seen(self._frame_sets, MappingProxyType(cameras), MappingProxyType(dict(self._shared)))
 
+    def looked_at(self, camera_id: str) -> LookedAt | None:
+        """Return the newest picture that was looked at; None before the first.
+
+        Raises:
+            KeyError: If there is no such camera.
+        """
+        with self._lock:
+            return self._cameras[camera_id].looked_at
+
     def footage(self) -> Footage:
         """Return what a solver needs, of the cameras that gave pictures."""
         with self._lock:
             return Footage(
                 MappingProxyType({i: c.size for i, c in self._cameras.items() if c.size is not None}),
                 self._frame_sets,
-                tuple(sight for _, sights in self._instants.values() for sight in sights),
+                tuple(k.sight for _, kept in self._instants.values() for k in kept),
                 MappingProxyType({i: dict(c.refused) for i, c in self._cameras.items()}),
                 MappingProxyType({instant: at_ns for instant, (at_ns, _) in self._instants.items()}),
             )

@@ -21,6 +21,7 @@ from calibration import CalibrationError, Rig
 from calibration.boards import parse_board
 from calibration.files import calibration_to_dict, parse_calibration
 from calibration.solving.lenses import LensChoice
+from capture.parent_watch import end_with_parent
 from server.calibrating.footage import Footage, Sight
 
 SOLVE_TIMEOUT_S: Final = 600.0
@@ -151,6 +152,7 @@ class SolverRun:
 def run_solver(job: SolveJob, results: Connection) -> None:
     """Solve, in the other process, and send what comes of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     os.nice(10)
     cv2.setNumThreads(1)
     try:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from calibration import Camera, Rig
 from calibration.boards import Board, BoardDetection, BoardDetector
 from server.calibrating.footage import Sight
+from server.live_calibration.pictures import small
 from server.live_calibration.sightings import Look, Sightings
 from server.solved import Solved
 
@@ -75,7 +77,7 @@ class Watcher:
                 if taken is None:
                     continue
                 at_ns, rig, pictures = taken
-                looks = [self._look(detector, instant, rig, *picture) for picture in pictures]
+                looks = [self._look(detector, instant, rig, picture) for picture in pictures]
                 self._sightings.add(instant, at_ns, looks)
                 self.error = ""
             except Exception as error:  # noqa: BLE001 - one frame set is lost, not the session; it is said
@@ -86,8 +88,8 @@ class Watcher:
             rest_s = (time.thread_time() - start_cpu) * (1 / SHARE - 1)
             wait_s = max(PERIOD_S - (time.monotonic() - start), rest_s, 0.0)
 
-    def _take(self) -> tuple[int, Rig, list[tuple[str, int, NDArray[np.uint8]]]] | None:
-        """Copy the newest pictures, grey; None if there are no new ones."""
+    def _take(self) -> tuple[int, Rig, list[_Picture]] | None:
+        """Copy the newest pictures; None if there are no new ones."""
         with self._borrow() as solved:
             if solved is None or solved.sequence == self._newest:
                 return None
@@ -96,22 +98,33 @@ class Watcher:
             if not frames:
                 return None
             pictures = [
-                (f.camera_id, f.timestamp_ns, np.asarray(cv2.cvtColor(f.image_bgr, cv2.COLOR_BGR2GRAY), dtype=np.uint8))
+                _Picture(
+                    f.camera_id,
+                    f.timestamp_ns,
+                    np.asarray(cv2.cvtColor(f.image_bgr, cv2.COLOR_BGR2GRAY), dtype=np.uint8),
+                    small(f.image_bgr),
+                )
                 for f in frames
             ]
             return int(np.median([frame.timestamp_ns for frame in frames])), solved.rig, pictures
 
-    def _look(
-        self, detector: BoardDetector, instant: int, rig: Rig, camera_id: str, at_ns: int, grey: NDArray[np.uint8]
-    ) -> Look:
-        size = (grey.shape[1], grey.shape[0])
-        found = detector.detect(grey)
+    def _look(self, detector: BoardDetector, instant: int, rig: Rig, picture: _Picture) -> Look:
+        size = (picture.grey.shape[1], picture.grey.shape[0])
+        camera = rig.camera(picture.camera_id)
+        found = detector.detect(picture.grey)
         if not isinstance(found, BoardDetection):
-            return Look(camera_id, size, found)
-        camera = rig.camera(camera_id)
+            return Look(camera.id, size, found, picture_bgr=picture.small_bgr)
         tilt_deg = tilt_of(camera, self._board, found) if (camera.width, camera.height) == size else float("nan")
-        sight = Sight(camera_id, instant, at_ns, found.corner_ids, found.corners_px, found.edge_px)
-        return Look(camera_id, size, sight, tilt_deg)
+        sight = Sight(camera.id, instant, picture.at_ns, found.corner_ids, found.corners_px, found.edge_px)
+        return Look(camera.id, size, sight, tilt_deg, picture.small_bgr)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Picture:
+    camera_id: str
+    at_ns: int
+    grey: NDArray[np.uint8]
+    small_bgr: NDArray[np.uint8]
 
 
 def tilt_of(camera: Camera, board: Board, found: BoardDetection) -> float:

@@ -91,7 +91,7 @@ class Recorder:
             return False
         if self._first_id is None:
             self._first_id = frame_set.id
-        self._scribe.queue.put(pending)
+        self._scribe.put(pending)
         return True
 
     def answer(self, solved: Solved, *, wait: bool = False) -> None:
@@ -106,7 +106,7 @@ class Recorder:
             return
         if self._backlog.admit(ANSWER_BYTES, wait=wait):
             self._backlog.encoded(ANSWER_BYTES, ANSWER_BYTES)
-            self._scribe.queue.put(solved)
+            self._scribe.put(solved)
         else:
             self._tally.dropped_hands()
 

@@ -62,7 +62,7 @@ class Scribe:
         tally: Tally,
         reserve_bytes: int,
     ) -> None:
-        self.queue: queue.SimpleQueue[PendingSet | Solved | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[PendingSet | Solved | None] = queue.SimpleQueue()
         self._writer = writer
         self._place = place
         self._folder = folder
@@ -70,6 +70,7 @@ class Scribe:
         self._tally = tally
         self._reserve_bytes = reserve_bytes
         self._cut_off = threading.Event()
+        self._taking = True
         self._thread = threading.Thread(target=self._run, name="usthand-recorder", daemon=True)
 
     @property
@@ -86,13 +87,20 @@ class Scribe:
         """Begin to write."""
         self._thread.start()
 
+    def put(self, item: PendingSet | Solved) -> None:
+        """Have something written; any thread."""
+        self._queue.put(item)
+        if not self._taking:
+            # It may have come after the last look into the queue: then nobody else would count it.
+            self._drop_waiting()
+
     def end(self, timeout_s: float) -> bool:
         """Write what waits, for so long; drop the rest, and end the file.
 
         Returns:
             Whether it is ended; if not, the disk does not answer.
         """
-        self.queue.put(None)
+        self._queue.put(None)
         self._thread.join(timeout_s)
         self._cut_off.set()
         self._thread.join(timeout_s)
@@ -105,9 +113,11 @@ class Scribe:
             self._finish(state)
         except OSError as error:
             state, message = judge(error, self._folder)
+            self._tally.lost()
         except Exception as error:  # noqa: BLE001 - a recording is lost, not the service
             _log.exception("the recording %s failed", self._folder)
             state, message = "failed", f"{type(error).__name__}: {error}; the service's log has more"
+            self._tally.lost()
         self._stop_taking()
         with contextlib.suppress(OSError):
             self._place.close(sync=False)
@@ -117,15 +127,17 @@ class Scribe:
         """Write until told that this is all, or the disk is nearly full; return the state that it ends in."""
         while True:
             try:
-                item = self.queue.get(timeout=_POLL_S)
+                item = self._queue.get(timeout=_POLL_S)
             except queue.Empty:
                 pass
             else:
                 if item is None:
                     return "finished", ""
                 self._write(item)
-            if self._writer.flush_if_due() and (free := self._place.free_bytes()) < self._reserve_bytes:
-                return "disk_full", too_little(self._folder, free, self._reserve_bytes)
+            if self._writer.flush_if_due():
+                self._tally.kept()
+                if (free := self._place.free_bytes()) < self._reserve_bytes:
+                    return "disk_full", too_little(self._folder, free, self._reserve_bytes)
 
     def _write(self, item: PendingSet | Solved) -> None:
         if self._cut_off.is_set():
@@ -163,9 +175,13 @@ class Scribe:
     def _stop_taking(self) -> None:
         """Let nothing in any more, and drop what waits."""
         self._backlog.close()
+        self._taking = False
+        self._drop_waiting()
+
+    def _drop_waiting(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                if (item := self.queue.get_nowait()) is not None:
+                if (item := self._queue.get_nowait()) is not None:
                     self._drop(item, "ended")
 
     def _finish(self, state: RecordingState) -> None:

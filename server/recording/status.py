@@ -22,7 +22,7 @@ DropCause = Literal[
     "disk_slow",  # what waits to be written fills the queue
     "missed",  # the sets came faster than they could be copied
     "cut_off",  # still waiting when the time to stop was over
-    "ended",  # still waiting when the disk was full or failed
+    "ended",  # not in the file yet when the disk was full or failed
 ]
 
 _MIB: Final = 1 << 20

@@ -27,6 +27,7 @@ class Tally:
         self._frame_sets = self._frames = self._hands = self._hands_dropped = 0
         self._first_ns: int | None = None
         self._last_ns = 0
+        self._kept = (0, 0, 0, 0)
 
     @property
     def state(self) -> RecordingState:
@@ -69,6 +70,20 @@ class Tally:
         """Count a `hands` message."""
         with self._lock:
             self._hands += 1
+
+    def kept(self) -> None:
+        """Note that all that was written until now is in the file."""
+        with self._lock:
+            self._kept = (self._frame_sets, self._frames, self._hands, self._last_ns)
+
+    def lost(self) -> None:
+        """Note that what was written since then did not get there."""
+        with self._lock:
+            frame_sets, hands = self._frame_sets, self._hands
+            self._frame_sets, self._frames, self._hands, self._last_ns = self._kept
+            self._drops["ended"] += frame_sets - self._frame_sets
+            self._hands_dropped += hands - self._hands
+            self._first_ns = self._first_ns if self._frame_sets else None
 
     def status(self, size_bytes: int, calibrations: int) -> RecordingStatus:
         """Return how it is now.

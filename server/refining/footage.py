@@ -51,7 +51,11 @@ class Footage:
 
     def as_before(self, rig: Rig) -> dict[str, Before]:
         """The cameras as they are here, for later footage to be compared with."""
-        return {camera.id: Before(looks[0][1], camera) for camera in rig if (looks := self.pictures.get(camera.id))}
+        return {
+            camera.id: Before([landmarks for _, landmarks in looks], camera)
+            for camera in rig
+            if (looks := self.pictures.get(camera.id))
+        }
 
     def since(self, time_s: float) -> list[Sighting]:
         """The hands from a time on."""

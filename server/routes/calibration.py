@@ -14,7 +14,6 @@ from server.calibration_judge import SuspicionError
 from server.calibration_service import SwapTimeoutError, judgement_map, version_map
 from server.parts import Running
 from server.rig_marks import marks_map
-from server.uploads import read_bounded
 
 router = APIRouter(tags=["calibration"])
 
@@ -56,7 +55,7 @@ async def put_calibration(
     ] = False,
 ) -> JSONResponse:
     """Replace the calibration between two frame sets. A refused upload leaves the running one alone."""
-    data = await read_bounded(request)
+    data = await request.body()
     try:
         upload = await parts.calibration.upload(
             data,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from calibration import CalibrationError
@@ -60,6 +61,21 @@ def session(live: _Live) -> dict[str, Any]:
         return live.describe()
     except NoSessionError as error:
         raise HTTPException(404, str(error)) from None
+
+
+@router.get(
+    "/pictures/{camera_id}.jpg",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, 404: {"description": "No session, camera or picture."}},
+)
+def picture(live: _Live, camera_id: str) -> Response:
+    """Give the picture in which the board was looked for last, with the corners that were found in it."""
+    try:
+        return Response(live.picture(camera_id), media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    except NoSessionError as error:
+        raise HTTPException(404, str(error)) from None
+    except KeyError:
+        raise HTTPException(404, f"no picture of camera {camera_id[:80]!r} was looked at yet") from None
 
 
 @router.post("/solve", status_code=202, responses={**_NONE, **_NOT_NOW})

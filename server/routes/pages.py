@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
 
 VIEWER_FOLDER: Final = Path(__file__).parents[1] / "viewer"
 CLIENT_FOLDER: Final = Path(__file__).parents[2] / "client_demo" / "web"
@@ -37,3 +38,16 @@ def viewer() -> FileResponse:
 def docs() -> FileResponse:
     """Give a page that lists the API."""
     return FileResponse(_DOCS_PAGE, media_type="text/html", headers=PAGE_HEADERS)
+
+
+class PageFiles(StaticFiles):
+    """Files that belong to a page, each time asked for whether they are still the same.
+
+    A browser would else keep them for as long as it likes, and run a page of this version with modules of the last one.
+    """
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Give a file, or say that it has not changed."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = PAGE_HEADERS["cache-control"]
+        return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,36 @@ def test_saving_replaces_the_file_whole_or_not_at_all(
     assert path.read_text() == "the old one"
 
 
+def test_what_replaces_the_old_file_is_on_the_disk_by_then(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calibration.json"
+    synced: list[int] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note(handle: int) -> None:
+        fsync(handle)
+        synced.append(os.fstat(handle).st_size)
+
+    def check(self: Path, target: Path) -> Path:
+        # The power may go at any moment from here on.
+        assert synced == [self.stat().st_size]
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", check)
+    save_calibration(rig, path)
+    assert load_calibration(path).id == rig.id
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(rig: Rig, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "calibration.json"):
+        with pytest.raises(OSError, match="directory") as refused:
+            save_calibration(rig, path)
+        assert refused.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_reason_is_given_by_camera_and_at_once(content: dict[str, Any]) -> None:
     left, right = content["cameras"]
     left["K"][0][0] = float("nan")
@@ -98,6 +129,8 @@ def test_every_reason_is_given_by_camera_and_at_once(content: dict[str, Any]) ->
         (("cameras", 0, "height"), 0, "whole number"),
         (("cameras", 0, "height"), 10**30, "whole number"),
         (("cameras", 0, "K"), [[900, 0, 360], [0, 900, 360]], "K is"),
+        (("cameras", 0, "K"), [[926.1, 356.1, 0], [0, 925.8, 355.2], [0, 0, 1]], "stand in the second column"),
+        (("cameras", 0, "K", 0, 1), 1e300, "no sensor has"),
         (("cameras", 0, "K", 0, 0), True, "no number"),
         (("cameras", 0, "K", 0, 0), None, "no number"),
         (("cameras", 0, "K", 0, 0), [], "K is"),

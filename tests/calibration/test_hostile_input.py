@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration import CalibrationError
-from calibration.files import FILE_FORMATS, MAX_BYTES, parse_calibration
+from calibration import CalibrationError, Rig
+from calibration.files import FILE_FORMATS, MAX_BYTES, calibration_to_dict, parse_calibration
 from calibration.formats import anipose, kalibr, multical, opencv
+from calibration.plausibility import suspicions
 
 SOUND: dict[str, Any] = {
     "schema": "usthand.calibration/1",
@@ -64,16 +65,32 @@ FOREIGN = {
 UNITLESS = ("anipose", "multical")
 
 
+SPOILED = [(json.dumps(SOUND).encode(), "usthand"), (SOUND_TOML, "caliscope"), *((d, f) for f, d in FOREIGN.items())]
+POINTS = np.random.default_rng(0).uniform(-2, 2, (40, 3))
+
+
+def read(data: bytes, format: str) -> Rig:
+    size = (720, 720) if format == "hanco" else None
+    return parse_calibration(data, format, "mm" if format in UNITLESS else None, size=size)
+
+
 def parse(data: bytes, format: str) -> None:
-    size = (720, 720) if format == "hanco" else None
-    with contextlib.suppress(CalibrationError):
-        parse_calibration(data, format, "mm" if format in UNITLESS else None, size=size)
+    """Read what is a calibration or refused as none; what is read can be used, and written and read again."""
+    try:
+        rig = read(data, format)
+    except CalibrationError:
+        return
+    pixels = rig.project(POINTS)
+    assert not np.isinf(pixels).any()
+    for camera, own in zip(rig, pixels, strict=True):
+        camera.unproject(own)
+    suspicions(rig)
+    assert parse_calibration(json.dumps(calibration_to_dict(rig)).encode()).id == rig.id
 
 
-@pytest.mark.parametrize("format", FOREIGN)
-def test_what_is_spoiled_below_is_sound(format: str) -> None:
-    size = (720, 720) if format == "hanco" else None
-    assert len(parse_calibration(FOREIGN[format], format, "mm" if format in UNITLESS else None, size=size)) == 1
+@pytest.mark.parametrize(("data", "format"), SPOILED, ids=[format for _, format in SPOILED])
+def test_what_is_spoiled_below_is_sound(data: bytes, format: str) -> None:
+    assert len(read(data, format)) == 1
 
 
 @settings(max_examples=200)
@@ -104,9 +121,7 @@ def test_any_value_in_any_place_of_a_sound_file(data: st.DataObject) -> None:
 
 @settings(max_examples=300)
 @given(
-    st.sampled_from(
-        [(json.dumps(SOUND).encode(), "usthand"), (SOUND_TOML, "caliscope"), *((d, f) for f, d in FOREIGN.items())]
-    ),
+    st.sampled_from(SPOILED),
     st.integers(0, 10_000),
     st.integers(0, 12),
     st.binary(max_size=12) | st.text("0123456789.[]{}\"'#\\,=-+eEinfa \n_:", max_size=12).map(str.encode),

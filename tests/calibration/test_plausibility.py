@@ -133,3 +133,22 @@ def test_a_board_of_another_size_is_remarked(rig: Rig) -> None:
     ]
     assert board_size_remark(Rig(tuple(moved)), rig) is None
     assert board_size_remark(rig.subset(rig.camera_ids[:1]), rig.subset(rig.camera_ids[:1])) is None
+
+
+@pytest.mark.parametrize("count", [3, 4, 8, 16])
+def test_an_exchange_is_seen_among_many_cameras(count: int) -> None:
+    angles = np.arange(count) * 2 * np.pi / count
+    ring = rig_of(*((float(np.sin(a)), 0.5 * (-1) ** i - 0.04 * i, float(np.cos(a))) for i, a in enumerate(angles)))
+    names = {"cam0": "cam2", "cam2": "cam0"}
+    swapped = Rig(tuple(replace(camera, id=names.get(camera.id, camera.id)) for camera in ring))
+    (found,) = suspicions(swapped.subset(ring.camera_ids), in_first_camera(ring))
+    assert "cam0 stands where cam2 does" in found
+    assert suspicions(ring, in_first_camera(ring)) == []
+
+
+@pytest.mark.parametrize("reference", [None, ROOM])
+def test_lenses_without_places_are_called_so(reference: Rig | None) -> None:
+    lenses = Rig(tuple(camera.with_transform(np.eye(4)) for camera in ROOM))
+    (found,) = suspicions(lenses, reference)
+    assert "a calibration of lenses only" in found
+    assert "usthand calibrate extrinsics" in found

@@ -6,7 +6,7 @@ import csv
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,20 @@ def write_video(path: Path, frames: int, fps: float = 30.0, width: int = WIDTH, 
     assert writer.isOpened()
     for i in range(frames):
         writer.write(np.full((height, width, 3), grey_of(i), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def write_uneven_video(path: Path, ticks: Sequence[int], rate: float = 30.0) -> Path:
+    """Write a video whose frame `i` is taken at `ticks[i] / rate` seconds, as phones and screen recorders do."""
+    code = cv2.VideoWriter.fourcc(*("jpeg" if path.suffix == ".mov" else "MJPG"))
+    raw = [cv2.VIDEOWRITER_PROP_RAW_VIDEO, 1]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, (WIDTH, HEIGHT), raw)
+    assert writer.isOpened()
+    for i, tick in enumerate(ticks):
+        writer.set(cv2.VIDEOWRITER_PROP_PTS, tick)
+        _, data = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH, 3), grey_of(i), dtype=np.uint8))
+        writer.write(data.reshape(1, -1))
     writer.release()
     return path
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import struct
+import sys
+import zlib
+from collections.abc import Container
 from pathlib import Path
 
 import cv2
@@ -9,11 +13,13 @@ import pytest
 from capture import CaptureError
 from capture.grabbers import make_grabber
 from capture.grabbers.image_folder import ImageFolderGrabber, natural_key
-from capture.grabbers.opencv_device import OpenCVGrabber
-from capture.grabbers.protocol import Grab, Grabber
+from capture.grabbers.opencv_device import OpenCVGrabber, open_device
+from capture.grabbers.protocol import Grab, Grabber, Lost
 from capture.grabbers.synthetic import Strides, SyntheticGrabber
 from capture.grabbers.timestamps import load_timestamps
 from capture.grabbers.video_file import VideoFileGrabber
+from capture.recording import RecordingError
+from capture.recording.image_messages import read_image_message
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, SyntheticSource
 from tests.capture.support import (
     HEIGHT,
@@ -24,6 +30,7 @@ from tests.capture.support import (
     index_of,
     stamped,
     write_timestamps,
+    write_uneven_video,
     write_video,
 )
 
@@ -52,14 +59,29 @@ def blank(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 
 def everything(grabber: Grabber, epoch_ns: int = 100 * SECOND) -> tuple[list[Grab], list[int]]:
+    grabs, numbers, _ = all_of(grabber, epoch_ns)
+    return grabs, numbers
+
+
+def all_of(grabber: Grabber, epoch_ns: int = 100 * SECOND) -> tuple[list[Grab], list[int], list[Lost]]:
+    """Read a source to its end: what it gave, the numbers in its pictures, and what was lost with no picture after."""
     into = blank()
     grabber.start(epoch_ns)
-    grabs, numbers = [], []
+    grabs, numbers, lost = [], [], []
     while (grab := grabber.grab(into)) is not None:
-        grabs.append(grab)
-        numbers.append(index_of(into))
+        if isinstance(grab, Lost):
+            lost.append(grab)
+        else:
+            grabs.append(grab)
+            numbers.append(index_of(into))
     grabber.close()
-    return grabs, numbers
+    return grabs, numbers, lost
+
+
+def grabbed(grabber: Grabber, into: np.ndarray) -> Grab:
+    grab = grabber.grab(into)
+    assert isinstance(grab, Grab)
+    return grab
 
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.avi"])
@@ -97,6 +119,22 @@ def test_a_slow_reader_skips_frames_and_counts_them(tmp_path: Path) -> None:
     assert all(grab.received_ns < grab.timestamp_ns + 200_000_000 for grab in grabs)
 
 
+@pytest.mark.parametrize("kind", ["video", "folder"])
+def test_frames_skipped_at_the_very_end_are_counted(tmp_path: Path, kind: str) -> None:
+    clock = StepClock()
+    grabber: Grabber
+    if kind == "video":
+        grabber = VideoFileGrabber(FileSource(path=write_video(tmp_path / "v.avi", 6, fps=10)), "live", clock)
+    else:
+        grabber = ImageFolderGrabber(pictures(tmp_path / "p", 6), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert [grabbed(grabber, into).index for _ in range(2)] == [0, 1]
+    clock.time_ns += 5 * SECOND
+    assert (grabber.grab(into), grabber.grab(into)) == (Lost(behind=4), None)
+
+
 def test_a_replay_that_comes_back_goes_on_where_the_others_are(tmp_path: Path) -> None:
     source = FileSource(path=write_video(tmp_path / "v.avi", 10, fps=10), loop=True)
     clock = StepClock()
@@ -104,8 +142,7 @@ def test_a_replay_that_comes_back_goes_on_where_the_others_are(tmp_path: Path) -
     grabber.open()
     grabber.start(clock.time_ns - 12 * SECOND - SECOND // 2)
     into = blank()
-    grab = grabber.grab(into)
-    assert grab is not None
+    grab = grabbed(grabber, into)
     assert (grab.index, index_of(into), grab.behind) == (125, 5, 0)
 
 
@@ -117,11 +154,73 @@ def test_a_loop_goes_on_counting(tmp_path: Path) -> None:
     into = blank()
     seen = []
     for _ in range(10):
-        grab = grabber.grab(into)
-        assert grab is not None
+        grab = grabbed(grabber, into)
         seen.append((grab.index, round((grab.timestamp_ns - 100 * SECOND) / 1e6), index_of(into)))
     grabber.close()
     assert seen == [(i, 100 * i, i % 4) for i in range(10)]
+
+
+UNEVEN = [0, 1, 2, 4, 7, 8, 9, 11, 14, 15]
+
+
+@pytest.mark.parametrize("name", ["v.mov", "v.mkv"])
+def test_uneven_frames_are_all_there_at_their_own_times(tmp_path: Path, name: str) -> None:
+    # Matroska holds no number of frames: OpenCV's is made of duration and rate, here 16 for 10.
+    grabber = VideoFileGrabber(FileSource(path=write_uneven_video(tmp_path / name, UNEVEN)), "lossless", StepClock())
+    grabber.open()
+    grabs, numbers = everything(grabber)
+    assert numbers == list(range(10))
+    assert [round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND) for grab in grabs] == UNEVEN
+
+
+@pytest.mark.parametrize("name", ["v.mov", "v.mkv"])
+def test_a_loop_of_uneven_frames_keeps_their_times(tmp_path: Path, name: str) -> None:
+    source = FileSource(path=write_uneven_video(tmp_path / name, UNEVEN), loop=True)
+    grabber = VideoFileGrabber(source, "live", StepClock())
+    grabber.open()
+    grabber.start(100 * SECOND)
+    into = blank()
+    seen = []
+    for _ in range(80):
+        grab = grabbed(grabber, into)
+        seen.append((grab.index, round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND), grab.behind))
+    assert seen == [(10 * k + i, 16 * k + tick, 0) for k in range(8) for i, tick in enumerate(UNEVEN)]
+
+
+def test_a_replay_of_unknown_length_comes_back_to_the_present(tmp_path: Path) -> None:
+    path = tmp_path / "v.mjpeg"
+    path.write_bytes(b"".join(cv2.imencode(".jpg", blank() + grey_of(i))[1].tobytes() for i in range(10)))
+    clock = StepClock()
+    grabber = VideoFileGrabber(FileSource(path=path, loop=True, fps=10), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns - 12 * SECOND - SECOND // 2)
+    into = blank()
+    grab = grabbed(grabber, into)
+    assert (grab.timestamp_ns, clock.time_ns) == (100 * SECOND, 100 * SECOND)
+    assert index_of(into) == 5
+
+
+def test_loops_that_are_over_are_skipped_and_counted(tmp_path: Path) -> None:
+    source = FileSource(path=write_video(tmp_path / "v.avi", 4, fps=10), loop=True)
+    clock = StepClock()
+    grabber = VideoFileGrabber(source, "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert grabber.grab(into) is not None
+    clock.time_ns += 2 * SECOND + SECOND // 20
+    grab = grabbed(grabber, into)
+    assert (grab.index, grab.behind, index_of(into)) == (20, 19, 0)
+
+
+def test_a_cut_file_without_a_count_of_frames_is_known_by_its_duration(tmp_path: Path) -> None:
+    path = write_uneven_video(tmp_path / "v.mkv", range(60))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    grabber = VideoFileGrabber(FileSource(path=path), "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match=r"v\.mkv ended after [01]\.\d of its 2\.0 declared seconds"):
+        everything(grabber)
 
 
 def test_the_picture_is_written_where_it_was_asked_to(tmp_path: Path) -> None:
@@ -172,6 +271,35 @@ def test_timestamps_of_another_recording_are_refused(tmp_path: Path) -> None:
     times = write_timestamps(tmp_path / "t.csv", {"0": [1.0, 2.0]})
     with pytest.raises(CaptureError, match=r"declares 3 frames, but .* have 2 rows"):
         VideoFileGrabber(stamped(video, times, "0"), "live", StepClock()).open()
+
+
+def test_timestamps_do_for_a_file_without_a_count_of_frames(tmp_path: Path) -> None:
+    video = write_uneven_video(tmp_path / "v.mkv", UNEVEN)
+    times = write_timestamps(tmp_path / "t.csv", {"x": [tick / 30 for tick in UNEVEN]})
+    grabber = VideoFileGrabber(stamped(video, times, "x"), "lossless", StepClock())
+    grabber.open()
+    grabs, _ = everything(grabber)
+    assert [round((grab.timestamp_ns - 100 * SECOND) * 30 / SECOND) for grab in grabs] == UNEVEN
+    longer = write_timestamps(tmp_path / "l.csv", {"x": [tick / 30 for tick in [*UNEVEN, 16]]})
+    grabber = VideoFileGrabber(stamped(video, longer, "x"), "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match="after 10 of its 11 declared frames"):
+        everything(grabber)
+
+
+def test_timestamps_in_another_unit_are_remarked_on(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.avi", 3, fps=30)
+    seconds = write_timestamps(tmp_path / "s.csv", {"x": [0.0, 0.1, 0.2]})
+    assert VideoFileGrabber(stamped(video, seconds, "x"), "live", StepClock()).open().warnings == ()
+    milliseconds = write_timestamps(tmp_path / "ms.csv", {"x": [0.0, 33.3, 66.7]})
+    (warning,) = VideoFileGrabber(stamped(video, milliseconds, "x"), "live", StepClock()).open().warnings
+    assert warning == ("timestamps ms.csv make 0.03 frames a second of a file that states 30; frame_time is in seconds")
+
+
+def test_loops_are_equally_long_for_all_cameras_of_a_rig(tmp_path: Path) -> None:
+    times = {"x": [0.0, 0.1, 0.2, 0.3], "y": [0.003, 0.203, 0.303], "z": [0.15]}
+    path = write_timestamps(tmp_path / "t.csv", times)
+    assert {load_timestamps(path, cam).period_ns for cam in "xyz"} == {403_000_000}
 
 
 @pytest.mark.parametrize(
@@ -228,11 +356,9 @@ def test_a_looped_folder_skips_what_is_over(tmp_path: Path) -> None:
     grabber.open()
     grabber.start(clock.time_ns)
     into = blank()
-    first = grabber.grab(into)
+    first = grabbed(grabber, into)
     clock.time_ns += 750_000_000
-    second = grabber.grab(into)
-    assert first is not None
-    assert second is not None
+    second = grabbed(grabber, into)
     assert (first.index, second.index, second.behind) == (0, 7, 6)
     assert index_of(into) == 7 % 3
 
@@ -246,14 +372,28 @@ def test_broken_pictures(tmp_path: Path) -> None:
         everything(grabber)
     live = ImageFolderGrabber(source, "live", StepClock())
     live.open()
-    grabs, numbers = everything(live)
-    assert numbers == [0, 1, 3]
-    assert [grab.undecodable for grab in grabs] == [0, 0, 1]
+    _, numbers, lost = all_of(live)
+    assert (numbers, lost) == ([0, 1, 3], [Lost(undecodable=1)])
     (tmp_path / "empty").mkdir()
     with pytest.raises(CaptureError, match="holds no picture"):
         ImageFolderGrabber(ImagesSource(path=tmp_path / "empty"), "live", StepClock()).open()
     with pytest.raises(CaptureError, match="cannot be read"):
         ImageFolderGrabber(ImagesSource(path=tmp_path / "none"), "live", StepClock()).open()
+
+
+def test_a_picture_that_states_an_impossible_size_is_a_broken_one(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "p", 2)
+    data = bytearray((source.path / "1.png").read_bytes())
+    data[16:29] = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (source.path / "1.png").write_bytes(data)
+    grabber = ImageFolderGrabber(source, "lossless", StepClock())
+    grabber.open()
+    with pytest.raises(CaptureError, match=r"1\.png cannot be decoded"):
+        everything(grabber)
+    message = b"\0\1\0\0" + bytes(8) + struct.pack("<I1s3xI4s", 1, b"", 4, b"png") + struct.pack("<I", len(data)) + data
+    with pytest.raises(RecordingError, match="cannot be decoded"):
+        read_image_message(message, compressed=True)
 
 
 def test_a_rendered_camera_films_common_instants(tmp_path: Path) -> None:
@@ -281,6 +421,17 @@ def test_slow_rendering_takes_every_second_or_fourth_instant() -> None:
     assert words.tolist() == [0, 2]
     assert all(grab.index % 2 == 0 for grab in grabs)
     assert sum(grab.behind for grab in grabs) + len(grabs) == grabs[-1].index + 1
+
+
+def test_instants_that_are_over_before_the_end_are_counted() -> None:
+    clock = StepClock()
+    grabber = SyntheticGrabber(SyntheticSource(frames=6), camera(), CountingScene(rate_hz=10), "live", clock)
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    assert grabbed(grabber, into).index == 0
+    clock.time_ns += 5 * SECOND
+    assert (grabber.grab(into), grabber.grab(into)) == (Lost(behind=5), None)
 
 
 def test_all_cameras_go_as_slowly_as_the_slowest_needs() -> None:
@@ -320,6 +471,8 @@ class FakeDevice:
         self.settings = {cv2.CAP_PROP_FPS: 30.0}
         self.fixed = {getattr(cv2, f"CAP_PROP_{name.upper()}"): value for name, value in fixed.items()}
         self.frames = 3
+        self.empty: Container[int] = ()
+        self.broken: Container[int] = ()
         self.released = False
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
@@ -339,6 +492,11 @@ class FakeDevice:
         return self.frames >= 0
 
     def retrieve(self, into: np.ndarray) -> tuple[bool, np.ndarray]:
+        if self.frames in self.empty:
+            # What OpenCV does with a buffer of no bytes: it asserts that there are some.
+            cv2.imdecode(np.empty(0, dtype=np.uint8), cv2.IMREAD_COLOR)
+        if self.frames in self.broken:
+            return False, into
         into[:] = 3 - self.frames
         return True, into
 
@@ -356,10 +514,35 @@ def test_a_device_is_asked_and_read_back() -> None:
     assert (info.width, info.height, info.fps) == (WIDTH, HEIGHT, 60)
     assert info.warnings == ()
     assert "MJPG" in info.description
+    assert device.settings[cv2.CAP_PROP_BUFFERSIZE] == 2, "one to fill while the other one is decoded"
     stubborn = FakeDevice(fps=15.0, frame_width=640.0, fourcc=float(cv2.VideoWriter.fourcc(*"YUYV")))
     info = device_grabber(stubborn, StepClock(), fps=60, fourcc="MJPG").open()
     assert (info.width, info.fps) == (640, 15)
     assert [text for text in ("640x64", "gives 15", "gives YUYV") if not any(text in w for w in info.warnings)] == []
+
+
+@pytest.mark.parametrize("fps", [90_000.0, float("inf"), float("nan"), -1.0])
+def test_a_rate_that_is_none_is_unknown(fps: float) -> None:
+    assert device_grabber(FakeDevice(fps=fps), StepClock()).open().fps == 0
+    (warning,) = device_grabber(FakeDevice(fps=fps), StepClock(), fps=30).open().warnings
+    assert "asked for 30 frames a second, the camera gives no rate" in warning
+
+
+@pytest.mark.parametrize(
+    ("device", "api"),
+    [
+        (0, cv2.CAP_V4L2),
+        ("/dev/video2", cv2.CAP_V4L2),
+        ("/dev/v4l/by-id/usb-046d_Cam-video-index0", cv2.CAP_V4L2),
+        ("rtsp://camera/stream", cv2.CAP_ANY),
+    ],
+)
+def test_a_device_of_the_machine_is_opened_as_one(monkeypatch: pytest.MonkeyPatch, device: int | str, api: int) -> None:
+    opened = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *args: opened.append(args))
+    open_device(device)
+    assert opened == [(device, api)]
 
 
 def test_a_device_counts_on_and_fails_when_it_is_unplugged() -> None:
@@ -368,12 +551,34 @@ def test_a_device_counts_on_and_fails_when_it_is_unplugged() -> None:
     grabber.open()
     grabber.start(0)
     into = blank()
-    assert [grab.index for _ in range(3) if (grab := grabber.grab(into)) is not None] == [7, 8, 9]
+    assert [grabbed(grabber, into).index for _ in range(3)] == [7, 8, 9]
     with pytest.raises(CaptureError, match="stopped giving frames"):
         grabber.grab(into)
     grabber.close()
     grabber.close()
     assert device.released
+
+
+def test_a_picture_without_data_costs_that_picture_and_not_the_camera() -> None:
+    device = FakeDevice()
+    device.empty, device.broken = (2,), (1,)
+    grabber = device_grabber(device, StepClock())
+    grabber.open()
+    into = blank()
+    assert [grabber.grab(into), grabber.grab(into)] == [Lost(undecodable=1)] * 2
+    assert grabbed(grabber, into).index == 9
+
+
+def test_a_device_whose_pictures_are_all_broken_fails_and_says_so() -> None:
+    device = FakeDevice()
+    device.frames = 1000
+    device.broken = range(1000)
+    grabber = device_grabber(device, StepClock())
+    grabber.open()
+    into = blank()
+    assert [grabber.grab(into) for _ in range(60)] == [Lost(undecodable=1)] * 60
+    with pytest.raises(CaptureError, match="gave 60 pictures one after the other that cannot be decoded"):
+        grabber.grab(into)
 
 
 @pytest.mark.parametrize(("age_ms", "used"), [(20, True), (0, True), (-5, False), (5000, False)])
@@ -382,8 +587,7 @@ def test_the_drivers_stamp_is_used_where_it_is_on_our_clock(age_ms: int, used: b
     device = FakeDevice(stamp_ms=clock.time_ns / 1e6 - age_ms)
     grabber = device_grabber(device, clock)
     grabber.open()
-    grab = grabber.grab(blank())
-    assert grab is not None
+    grab = grabbed(grabber, blank())
     assert grab.received_ns == clock.time_ns
     assert grab.timestamp_ns == clock.time_ns - (age_ms * 1_000_000 if used else 0)
 

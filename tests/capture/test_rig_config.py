@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from capture import RigConfigError, load_rig, load_rig_config
+from capture.errors import CaptureError
+from capture.grabbers.opencv_device import OpenCVGrabber
+from capture.grabbers.protocol import MonotonicClock
 from capture.rig_config import FileSource, ImagesSource, OpenCVSource, SyntheticSource
 
 GOOD = """
@@ -144,3 +148,24 @@ def test_a_camera_without_calibration_is_named_with_both_lists(tmp_path: Path) -
 def test_a_rig_without_calibration_says_so(tmp_path: Path) -> None:
     with pytest.raises(RigConfigError, match="names no calibration"):
         load_rig(load_rig_config(written(tmp_path, SMALL.replace("calibration: calibration.json", ""))))
+
+
+@pytest.mark.parametrize(
+    ("device", "shown"),
+    [
+        (0, 0),
+        ("/dev/v4l/by-id/usb-cam@2", "/dev/v4l/by-id/usb-cam@2"),
+        ("rtsp://user:secret@10.0.0.4:554/stream", "rtsp://10.0.0.4:554/..."),
+        ("rtsp://user:sec/ret@10.0.0.4/stream", "rtsp://10.0.0.4/..."),
+        ("http://[fe80::1]:80/video?password=secret", "http://[fe80::1]:80/..."),
+        ("rtsp://10.0.0.4/user=admin_password=secret", "rtsp://10.0.0.4/..."),
+        ("rtspsrc location=rtsp://user:secret@10.0.0.4/s ! appsink", "..."),
+    ],
+)
+def test_what_is_said_of_a_device_holds_no_password(device: int | str, shown: int | str) -> None:
+    """A camera's state, `/readyz` among the places that tell it, is for everybody."""
+    source = OpenCVSource(device=device)
+    assert source.shown == shown
+    with pytest.raises(CaptureError) as refused:
+        OpenCVGrabber(source, 640, 480, MonotonicClock(), opener=lambda _: cv2.VideoCapture()).open()
+    assert f"camera device {shown!r} cannot be opened" in str(refused.value)

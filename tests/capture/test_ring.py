@@ -3,6 +3,10 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
+import tempfile
+import time
+from multiprocessing.synchronize import Event
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture import CaptureError, CaptureSession, shared_memory
-from capture.ring import RingLayout, RingReader, RingWriter
+from capture.ring import _NEXT_SEQUENCE, LOCK_TIMEOUT_S, RingLayout, RingReader, RingWriter
 from capture.shared_memory import Segment, check_shared_memory
 from tests.capture.support import config_of, rig_of, synthetic, wait_for
 
@@ -180,6 +184,55 @@ def test_no_frame_is_torn_while_another_process_writes() -> None:
     assert reader.frames == frames == taken + sum(reader.drops.values())
 
 
+def _hold_lock(segment: Segment, held: Event, seconds: float) -> None:
+    assert segment.lock(5)
+    held.set()
+    time.sleep(seconds)
+
+
+def test_a_frame_waits_for_a_reader_that_is_slow_to_give_the_lock_back() -> None:
+    writer, reader = ring()
+    slot = writer.begin()
+    assert slot is not None
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=_hold_lock, args=(reader.segment, held, 2.5 * LOCK_TIMEOUT_S), daemon=True)
+    process.start()
+    assert held.wait(20)
+    writer.commit(7, 0, 0)
+    assert [lease.index for lease in reader.take()] == [7]
+    assert reader.drops == {}
+    process.join(20)
+    assert process.exitcode == 0
+    process.close()
+
+
+def _commit_one(layout: RingLayout, segment: Segment, begun: Event, locked: Event) -> None:
+    writer = RingWriter(layout, segment)
+    assert writer.begin() is not None
+    begun.set()
+    assert locked.wait(20)
+    writer.commit(7, 0, 0)
+
+
+def test_a_frame_that_a_killed_writer_did_not_hand_over_is_in_no_count() -> None:
+    _, reader = ring()
+    context = multiprocessing.get_context("spawn")
+    begun, locked = context.Event(), context.Event()
+    process = context.Process(target=_commit_one, args=(LAYOUT, reader.segment, begun, locked), daemon=True)
+    process.start()
+    assert begun.wait(20)
+    assert reader.segment.lock(5)
+    locked.set()
+    wait_for(lambda: reader._ring[_NEXT_SEQUENCE] == 1, "the writer waits for the lock")
+    process.kill()
+    process.join(20)
+    process.close()
+    reader.segment.unlock()
+    reader.repair()
+    assert (reader.take(), reader.frames, reader.drops) == ([], 0, {})
+
+
 def test_images_outlive_their_segment() -> None:
     writer, reader = ring()
     write(writer, 5)
@@ -218,9 +271,24 @@ def test_memory_that_runs_out_while_it_is_taken_is_an_error_and_not_a_bus_error(
         Segment(1 << 20, "use fewer ring_slots")
 
 
+def test_shared_memory_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(CaptureError, match=r"cannot be written: Read-only file system; mount it writable"):
+        Segment(1 << 20, "use fewer ring_slots")
+
+
 def test_the_real_machine_is_asked() -> None:
-    free = shared_memory.free_shared_memory_bytes()
-    assert free is None or free > 0
+    folder = shared_memory.SHARED_MEMORY_FOLDER
+    if not folder.is_dir():
+        assert shared_memory.free_shared_memory_bytes() is None
+        return
+    with Segment(1 << 20, "") as segment:
+        free = shared_memory.free_shared_memory_bytes()
+        assert free is not None
+        assert 0 < free <= shutil.disk_usage(folder).total - segment.size
 
 
 def test_a_segment_has_no_name() -> None:

@@ -187,3 +187,41 @@ def test_a_frame_stamped_before_its_predecessor_is_dropped() -> None:
     sync: Synchronizer[str] = Synchronizer(1, 8)
     assert feed(sync, (0, 50, "x"), (0, 50, "y"), (0, 40, "z"), now_ms=60) == [("x",)]
     assert sync.drops(0) == {"disordered": 2}
+
+
+@pytest.mark.parametrize("fast", [45, 60, 90])
+def test_a_faster_camera_makes_no_sets_of_its_own_between_those_of_the_others(fast: int) -> None:
+    sync: Synchronizer[str] = Synchronizer(3, 8)
+    frames = sorted((1000 * i / rate, camera) for camera, rate in enumerate((30, 30, fast)) for i in range(2 * rate))
+    out = []
+    for t, camera in frames:
+        out += feed(sync, (camera, t, "abc"[camera]), now_ms=t + 5)
+    assert ("a", "b", "c") in out
+    # How far apart a camera's frames are is known from its second one on.
+    assert all(views[:2] == ("a", "b") for views in out[3:])
+    pending = sum(sync.waiting(camera) for camera in range(3))
+    assert sum(view is not None for views in out for view in views) + sync.drops(2)["unmatched"] + pending == len(
+        frames
+    )
+
+
+def test_a_camera_alone_is_shown_once_the_others_are_due_and_do_not_come() -> None:
+    sync: Synchronizer[str] = Synchronizer(2, 8, wait_ms=20)
+    out = []
+    for i in range(30):
+        frames = [(0, 33.3 * i, "a"), (1, 33.3 * i + 1, "b")]
+        out += feed(sync, *frames[: 2 if i < 10 else 1], now_ms=33.3 * i + 5)
+    assert out == [("a", "b")] * 10 + [("a", None)] * 19
+    assert sync.drops(0) == {}
+
+
+def test_lossless_keeps_what_lies_between_instants() -> None:
+    sync: Synchronizer[int] = Synchronizer(2, 8, lossless=True)
+    for i in range(20):
+        sync.push(0, 2 * i * 16 * MS, i, 0)
+    for i in range(40):
+        sync.push(1, i * 16 * MS, i, 0)
+    sets = []
+    while (match := sync.pop(0)) is not None:
+        sets.append(match.items)
+    assert sets[:39] == [(i // 2 if i % 2 == 0 else None, i) for i in range(39)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -262,6 +264,22 @@ def test_a_file_that_is_no_hand_is_refused(run: Run, damage: str, complaint: str
     """
     with pytest.raises(ValueError, match=complaint):
         run(body)
+
+
+def test_a_browser_without_3d_graphics_is_told_in_plain_words(tmp_path: Path) -> None:
+    packages = tmp_path / "node_modules"
+    viewer = ROOT / "server" / "viewer"
+    shutil.copytree(viewer / "vendor" / "three", packages / "three")
+    shutil.copytree(viewer / "js", packages / "viewer")
+    exports = {".": "./three.module.js", "./OrbitControls.js": "./OrbitControls.js"}
+    (packages / "three" / "package.json").write_text(json.dumps({"type": "module", "exports": exports}))
+    (packages / "viewer" / "package.json").write_text('{"type": "module"}')
+    body = """
+    const { Room } = await import("./js/scene/room.js");
+    new Room({ addEventListener() {}, removeEventListener() {}, getContext: () => null }, () => false, () => {});
+    """
+    with pytest.raises(ValueError, match=r"^Error: This browser offers no 3D graphics \(WebGL 2\), so "):
+        modules_in(tmp_path, js=WEB / "js")(body)
 
 
 def test_size_is_told_from_bones_alone_and_within_reason(run: Run) -> None:

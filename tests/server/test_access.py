@@ -53,6 +53,24 @@ def test_a_page_opened_with_the_token_may_load_the_rest(guarded):
         assert browser.post("/api/v1/calibration/rollback", headers=foreign).status_code == 403
 
 
+def test_a_browser_keeps_the_tokens_of_two_services_of_one_host_apart(guarded, serving, session, engine, rig):
+    with serving(session, engine, rig, Access("another")) as second, httpx.Client() as browser:
+        assert browser.get(guarded.url, params={"token": TOKEN}).status_code == 200
+        assert browser.get(second.url, params={"token": "another"}).status_code == 200
+        for url in (guarded.url, second.url):
+            assert browser.get(f"{url}/viewer/viewer.css").status_code == 200
+
+
+@pytest.mark.parametrize("other", ['settings={"theme":"dark"}', "user=Jane Doe", "path=/", "name=Gr\xfc\xdfe", "; ="])
+def test_what_other_services_of_this_host_keep_in_the_browser_does_not_matter(guarded, other):
+    """A browser sends all cookies of a host to all its ports."""
+    with httpx.Client(base_url=guarded.url) as browser:
+        kept = browser.get("/", params={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    for cookie in (f"{other}; {kept}", f"{kept}; {other}"):
+        assert httpx.get(guarded.url, headers={"cookie": cookie.encode("latin-1")}).status_code == 200
+    assert httpx.get(guarded.url, headers={"cookie": other.encode("latin-1")}).status_code == 401
+
+
 def test_the_stream_takes_the_token_either_way(guarded):
     with pytest.raises(InvalidStatus) as refused, connect(guarded.stream_url()):
         pass

@@ -5,6 +5,7 @@ import json
 import pickle
 import threading
 import tracemalloc
+from concurrent.futures import Future
 from copy import deepcopy
 
 import numpy as np
@@ -272,6 +273,24 @@ def test_a_swap_that_the_engine_does_not_take_up_is_said_so_and_never_happens(cl
     assert len(client.get(f"{ROUTE}/history").json()["versions"]) == 1
 
 
+def test_a_swap_that_is_taken_up_as_the_time_ends_is_one(client, running, document, monkeypatch):
+    """The engine has begun to take it up: to say that it was not would leave history and engine apart."""
+
+    def begun(rig):
+        done = Future()
+        done.set_running_or_notify_cancel()
+        monkeypatch.setattr(running.pipeline, "_rig", rig)
+        return done
+
+    running.app.state.parts.calibration._swap_timeout_s = 0.1
+    monkeypatch.setattr(running.pipeline, "request_rig", begun)
+    answer = put(client, document)
+    assert answer.status_code == 200
+    history = client.get(f"{ROUTE}/history").json()["versions"]
+    assert [version["calibration_id"] for version in history if version["running"]] == [running.pipeline.rig.id]
+    assert running.pipeline.rig.id == rig_id(document)
+
+
 def test_what_is_read_can_be_uploaded_again(client, running):
     assert put(client, client.get(ROUTE).json()).json()["calibration_id"] == running.rig.id
 
@@ -290,3 +309,14 @@ def test_the_history_is_bounded_and_keeps_the_first(rig):
     assert len(history.versions) == MOST_VERSIONS
     assert history.versions[0].source == "start"
     assert history.running.number == 2 * MOST_VERSIONS + 1
+
+
+def test_what_a_rollback_would_go_back_to_is_kept(rig):
+    history = History(rig)
+    for i in range(MOST_VERSIONS - 1):
+        history.add(Rig(rig.cameras, str(i)), "upload")
+    history.go_back(history.version(2))
+    history.add(Rig(rig.cameras, "new"), "upload")
+    assert len(history.versions) == MOST_VERSIONS
+    assert history.rollback_target(None).number == 2
+    assert 3 not in [version.number for version in history.versions]

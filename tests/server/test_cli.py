@@ -97,7 +97,12 @@ def test_an_unknown_key_and_a_broken_calibration(rig_file, usthand):
     assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), "max_skw_ms")
     rig_file.write_text(text, encoding="utf-8")
     rig_file.with_name("calibration.json").write_text("{}", encoding="utf-8")
-    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0))
+    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), "schema is missing")
+
+
+def test_a_level_of_the_log_that_is_none(usthand, monkeypatch):
+    monkeypatch.setenv("USTHAND_LOG", "chatty")
+    assert_one_clear_line(usthand("demo", "--port", 0), "USTHAND_LOG", "'CHATTY'", "info")
 
 
 def test_a_port_in_use_and_an_open_bind_are_refused(usthand):

@@ -11,7 +11,7 @@ import pytest
 from websockets.sync.client import connect
 
 from engine.errors import EngineError
-from engine.factory import MODELS, open_engine
+from engine.factory import MODELS, SHIPPED, open_engine
 from server.models import (
     ModelPlace,
     ModelRefusedError,
@@ -118,7 +118,7 @@ def test_a_swap_breaks_no_stream_and_each_message_names_what_made_it(served, cli
 
 
 def test_the_models_that_may_be_chosen_are_listed(client, folder):
-    assert client.get(ROUTE).json()["models"] == [*MODELS, "broken.onnx", "mine.onnx"]
+    assert client.get(ROUTE).json()["models"] == [*MODELS, *SHIPPED, "broken.onnx", "mine.onnx"]
     (folder / "new.onnx").write_bytes(b"")
     assert "new.onnx" in client.get(ROUTE).json()["models"]
 
@@ -211,7 +211,7 @@ def test_a_pipeline_that_ends_leaves_the_new_engine_to_whoever_opened_it(session
 def test_the_model_that_it_began_with_may_be_chosen_again(session, engine, rig, opener, folder, tmp_path):
     place = ModelPlace(str(tmp_path / "outside.onnx"), opener, folder)
     assert place.offered() == {
-        **{name: name for name in MODELS},
+        **{name: name for name in (*MODELS, *SHIPPED)},
         "outside.onnx": str(tmp_path / "outside.onnx"),
         "broken.onnx": str(folder / "broken.onnx"),
         "mine.onnx": str(folder / "mine.onnx"),

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 ELSEWHERE = re.compile(r"(?:src|href|url|import|from|fetch)\s*[=(]?\s*[\"'(]\s*(?:https?:)?//", re.IGNORECASE)
 
 
@@ -22,6 +24,7 @@ def test_the_docs_page_shows_what_openapi_lists(client):
         "/api/v1/cameras/{camera_id}/preview.jpg", "/api/v1/cameras/{camera_id}/trust", "/api/v1/calibration",
         "/api/v1/calibration/history", "/api/v1/calibration/marks", "/api/v1/calibration/rollback",
         "/api/v1/calibration/session", "/api/v1/calibration/session/accept", "/api/v1/calibration/session/solve",
+        "/api/v1/calibration/session/pictures/{camera_id}.jpg",
         "/api/v1/engine", "/api/v1/stats", "/api/v1/schema/stream.json", "/api/v1/schema/asyncapi.json",
     }  # fmt: skip
     for path, methods in paths.items():
@@ -35,6 +38,15 @@ def test_what_the_viewer_links_to_is_served(client):
     assert links
     for link in links:
         assert client.get(f"/{link.lstrip('./')}").status_code == 200, link
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/viewer/js/main.js", "/client/", "/client/js/main.js"])
+def test_no_browser_mixes_files_of_two_versions(client, path):
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    if path.startswith(("/viewer", "/client")):
+        same = client.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (same.status_code, same.headers["cache-control"]) == (304, "no-cache")
 
 
 def test_nothing_outside_the_viewers_folder_is_served(client):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
+import socket
+import threading
 import time
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -23,6 +27,18 @@ def test_health_and_readiness_name_every_state(client, running, eventually):
     assert failed.status_code == 503
     assert failed.json()["engine"] == {"state": "failed", "message": "ValueError: broken weights"}
     assert client.get("/healthz").status_code == 200
+
+
+def test_an_engine_that_does_not_come_back_is_not_ready(client, running, eventually, monkeypatch):
+    monkeypatch.setattr("server.pipeline._STUCK_NS", 200_000_000)
+    running.engine.gate.clear()
+    eventually(lambda: client.get("/readyz").status_code == 503)
+    engine = client.get("/readyz").json()["engine"]
+    assert engine["state"] == "stuck"
+    assert "at one frame set for 0 s" in engine["message"]
+    assert "usthand_engine_running 0.0" in client.get("/metrics").text
+    running.engine.gate.set()
+    eventually(lambda: client.get("/readyz").status_code == 200)
 
 
 def test_latest_hands(client):
@@ -123,6 +139,20 @@ def test_a_lost_camera_is_bridged_shortly_then_503_with_its_reason(client, runni
     assert client.get("/api/v1/cameras/cam0/preview.jpg").status_code == 200
 
 
+def test_a_preview_is_never_old(client, running, eventually, monkeypatch):
+    """Where all cameras are lost there is no newer answer, which would show that."""
+    monkeypatch.setattr("server.previews._NEWEST_NS", 500_000_000)
+    monkeypatch.setattr("server.previews._BRIDGE_NS", 0)
+    running.session.pause()
+    route = "/api/v1/cameras/cam1/preview.jpg"
+    assert client.get(route).status_code == 200
+    for camera in running.session.cameras:
+        camera.state, camera.message = "lost", "replug it"
+    eventually(lambda: client.get(route).status_code == 503)
+    for width in ("", "?width=100"):
+        assert client.get(route + width).json()["detail"] == "camera cam1: no picture now (lost: replug it)"
+
+
 def test_previews_of_one_answer_are_made_once(client, running):
     running.session.pause()
     route = "/api/v1/cameras/cam0/preview.jpg?overlay=1"
@@ -166,3 +196,51 @@ def test_an_engine_that_fails_once_does_not_end_the_service(client, running, eve
     running.engine.error = None
     eventually(lambda: client.get("/readyz").status_code == 200)
     assert client.get("/api/v1/stats").json()["engine_errors_by_kind"]["RuntimeError"] >= 1
+
+
+@pytest.mark.parametrize("route", ["/api/v1/engine", "/api/v1/calibration/session"])
+def test_no_route_keeps_more_than_it_can_use(client, route):
+    megabyte = b"x" * (1 << 20)
+    kind = {"content-type": "application/json"}
+    tracemalloc.start()
+    try:
+        answer = client.post(
+            route, content=itertools.chain([b'{"a": "'], itertools.repeat(megabyte, 100)), headers=kind
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert "larger than 1048576 bytes" in answer.json()["detail"]
+    assert peak < 20e6
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("route", ["PUT /api/v1/calibration", "POST /api/v1/engine"])
+def test_an_upload_that_does_not_go_on_is_told_so_and_closed(running, client, monkeypatch, route):
+    monkeypatch.setattr("server.uploads.UPLOAD_TIMEOUT_S", 0.5)
+    head = f"{route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port), 5) as stuck:
+        stuck.sendall(head.encode() + b"{")
+        answer = b""
+        while got := stuck.recv(4096):
+            answer += got
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert answer.endswith(b'{"detail":"the upload took longer than 0.5 s"}')
+    # What takes long to answer is not given up.
+    running.engine.gate.clear()
+    threading.Timer(0.8, running.engine.gate.set).start()
+    assert client.put("/api/v1/calibration", content=client.get("/api/v1/calibration").content).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"model": NaN}', '{"model": 1e999}', '{"model": "\\ud800"}', '{"\\udfff": 1}', "[" * 300 + "]" * 300, "NaN", "{"],
+)
+def test_what_a_route_cannot_take_is_refused_with_where_and_why(client, body):
+    """Python reads more than JSON: what cannot be said back must not turn a refusal into an error of the service."""
+    answer = client.post("/api/v1/engine", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    for wrong in answer.json()["detail"]:
+        assert set(wrong) == {"type", "loc", "msg"}
+        assert wrong["loc"][0] == "body"

@@ -3,7 +3,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +57,33 @@ def test_it_announces_when_it_answers_and_ends_on_a_signal(rig, session, engine,
     assert told[0].startswith("http://127.0.0.1:")
     assert session.stopped
     assert engine.closed
+
+
+def test_further_signals_break_nothing_off(rig, session, engine, monkeypatch, capfd):
+    """Who presses Ctrl-C several times wants it to end, not cameras that run on."""
+    told = []
+    end_engine, end_session = engine.close, session.stop
+
+    def announce(url):
+        told.append(url)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    def end(number, rest):
+        def ended(*arguments):
+            signal.raise_signal(number)
+            rest(*arguments)
+
+        return ended
+
+    monkeypatch.setattr(engine, "close", end(signal.SIGINT, end_engine))
+    monkeypatch.setattr(session, "stop", end(signal.SIGTERM, end_session))
+    service(0, rig, session, engine, announce).run()
+    assert told
+    assert engine.closed
+    assert session.stopped
+    # Forced, the web server tears the application down and says so at length.
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_leaps_port_in_use_is_one_clear_line_before_anything_starts(rig, session, engine):
@@ -135,3 +165,50 @@ def test_addresses_that_are_none(host, port, why):
 def test_the_address_for_the_browser(host, shown):
     with listen(host, 0) as listener:
         assert url_of(listener, host) == f"http://{shown}:{listener.getsockname()[1]}/"
+
+
+STUCK_IN_NATIVE_CODE = """
+import os, signal, sys, threading
+from pathlib import Path
+import onnxruntime
+import engine.detector
+from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
+from server.commands.serving import run_service, settings
+from server.models import ModelPlace
+from server.recording.recordings import RecordingPlace
+from tests.server.conftest import FakeEngine, FakeSession
+from engine.synthetic.rigs import make_rig
+
+network = Path(engine.detector.__file__).parent / "data" / "hand_landmark_full.onnx"
+
+class Stuck(FakeEngine):
+    def process(self, frame_set, rig):
+        threading.Timer(0.5, signal.raise_signal, [signal.SIGTERM]).start()
+        while True:
+            onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+
+rig = make_rig(2, seed=5, width=320, height=240)
+config = RigConfig(name="x", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig))
+run_service(
+    settings("127.0.0.1", 0, token_file=None, insecure=False, drift="off"),
+    title="Stuck",
+    rig=rig,
+    open_session=lambda: FakeSession(rig),
+    models=ModelPlace("detector", lambda name: Stuck(())),
+    recordings=RecordingPlace(Path(sys.argv[1]), config),
+)
+"""
+
+
+def test_an_engine_that_does_not_come_back_does_not_make_the_end_a_crash(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK_IN_NATIVE_CODE, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "leaving without it" in done.stderr
+    assert "terminate called" not in done.stderr
+    assert done.returncode == 0

@@ -186,6 +186,7 @@ def test_a_msgpack_ping_gets_a_msgpack_pong(running):
         ('{"type":"ping","t":{}}', 1008),
         ('{"type":"ping","t":' + "9" * 400 + "}", 1008),
         ('{"type":"ping","t":"' + "a" * 300 + '"}', 1008),
+        ('{"type":"ping","t":"\\ud800"}', 1008),
         (b"\x00\xff\x00", 1003),
         ("x" * 70_000, 1009),
         ("x" * 10_000_000, 1009),
@@ -287,6 +288,14 @@ def test_pace_keeps_every_frame_of_a_jittering_source_of_its_rate():
     assert lost == 0
     assert max(delays_s) < 0.0085
     assert Pace(None).delay_s(3) == 0
+
+
+def test_a_rate_next_to_nothing_is_a_rate(running):
+    with connect(running.stream_url("max_hz=1e-308")) as stream:
+        hello_of(stream)
+        next_hands(stream)
+        stream.send('{"type":"ping","t":1}')
+        assert json.loads(stream.recv(5))["type"] == "pong"
 
 
 def test_pace_is_strict_when_a_message_went_out_late():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 from engine.hand_model import HandModel
 from engine.network.config import NetworkConfig
-from engine.network.network import UstHandNetwork
-from training.samples import Window
-from training.synthetic import SyntheticConfig, synthetic_windows
-from training.truth import Truth
+
+if TYPE_CHECKING:
+    from engine.network.network import UstHandNetwork
+    from training.samples import Window
+    from training.truth import Truth
 
 SMALL = NetworkConfig(
     name="small",
@@ -30,9 +31,16 @@ SMALL = NetworkConfig(
 )
 
 
+def pytest_pycollect_makemodule() -> None:
+    """Windows hold tensors, so that nearly every module here imports torch: without it the folder is skipped."""
+    pytest.importorskip("torch")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small tensors only wait for more threads."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,6 +55,9 @@ def hand_model() -> HandModel:
 @pytest.fixture
 def small_network(hand_model: HandModel) -> Callable[[], UstHandNetwork]:
     """Makes untrained networks, all alike."""
+    import torch
+
+    from engine.network.network import UstHandNetwork
 
     def make() -> UstHandNetwork:
         with torch.random.fork_rng():
@@ -59,5 +70,7 @@ def small_network(hand_model: HandModel) -> Callable[[], UstHandNetwork]:
 @pytest.fixture(scope="session")
 def small_samples() -> list[tuple[Window, Truth]]:
     """Three windows of two frames and three views, of 64 pixels."""
+    from training.synthetic import SyntheticConfig, synthetic_windows
+
     config = SyntheticConfig(size_px=64, views=3, frames=2, image_px=(160, 120), windows_per_scene=3)
     return synthetic_windows(config, 3, seed=11)

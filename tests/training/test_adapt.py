@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from calibration import Rig
 from engine.errors import EngineError
 from engine.hand_model import HandModel
 from engine.synthetic import HandScene, make_rig
@@ -36,6 +37,7 @@ class Script:
     scene: HandScene
     running_off_m: float = 0.01
     adapted_off_m: float = 0.0
+    adapted_blind: frozenset[int] = frozenset()
     learnt: list[int] = field(default_factory=list)
     engines: dict[str, list[ScriptedEngine]] = field(default_factory=dict)
 
@@ -43,7 +45,11 @@ class Script:
         adapted = model.endswith(".onnx")
         if adapted:
             assert Path(model).read_text() == "exported"
-        engine = ScriptedEngine(self.scene, self.adapted_off_m if adapted else self.running_off_m)
+        engine = (
+            ScriptedEngine(self.scene, self.adapted_off_m, self.adapted_blind)
+            if adapted
+            else ScriptedEngine(self.scene, self.running_off_m)
+        )
         self.engines.setdefault(ADAPTED if adapted else model, []).append(engine)
         return engine
 
@@ -119,6 +125,46 @@ def test_another_one_is_not(adapted: Callable[[], Verdict], script: Script, fold
     assert verdict.model is None
     assert not list(folder.glob("*.onnx"))
     assert verdict.figures[ADAPTED].median_px >= verdict.figures[RUNNING].median_px
+
+
+def test_one_that_loses_hands_is_not_kept_for_being_nearer_on_the_others(
+    adapted: Callable[[], Verdict], script: Script, folder: Path
+) -> None:
+    script.adapted_blind = frozenset({9})
+    verdict = adapted()
+    assert verdict.figures[ADAPTED].median_px < verdict.figures[RUNNING].median_px
+    assert verdict.figures[ADAPTED].answered < verdict.figures[RUNNING].answered
+    assert not verdict.better
+    assert not verdict.keeps_hands
+    assert verdict.model is None
+    assert not list(folder.glob("*.onnx"))
+
+
+def test_windows_of_another_recording_or_calibration_are_not_learnt_from(
+    recording: Recording, script: Script, folder: Path, hand_model: HandModel
+) -> None:
+    def adapt_to(rig: Rig, name: str, stride: int = 1) -> None:
+        adapt(
+            folder,
+            recording.frame_sets,
+            rig,
+            "detector",
+            Path("start.onnx"),
+            hand_model,
+            AdaptConfig(stride=stride),
+            name=name,
+            opened=script.open,
+        )
+
+    with pytest.raises(ValueError, match="windows: holds windows of footage made up, not take 2; give another"):
+        adapt_to(recording.rig, "take 2")
+    camera = recording.rig.cameras[0]
+    moved = replace(camera, T_camera_world=recording.rig.cameras[1].T_camera_world)
+    with pytest.raises(ValueError, match="holds windows of calibration_id"):
+        adapt_to(replace(recording.rig, cameras=(moved, *recording.rig.cameras[1:])), "made up")
+    with pytest.raises(ValueError, match="holds windows of stride 1, not 2"):
+        adapt_to(recording.rig, "made up", stride=2)
+    assert script.learnt == []
 
 
 def test_what_cannot_run_is_said_before_the_work(recording: Recording, hand_model: HandModel, tmp_path: Path) -> None:

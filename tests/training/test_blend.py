@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,19 @@ def test_the_last_weights_lie_between(hand_model: HandModel, small_samples: Samp
         torch.testing.assert_close(found[name], torch.lerp(after[name], before[name], 0.25), msg=name)
     assert blended.training["start_share"] == 0.25
     assert "start_share" not in plain.training
+    # It goes on with the same share and the same start alone.
+    unblended = replace(between, start_share=0.0)
+    with pytest.raises(ValueError, match=r"begun with start_share 0\.25, not None"):
+        train(tmp_path / "between", unblended, source, None, hand_model, device=cpu)
+    save_weights(start, plain.build(hand_model), hand_model, training={}, metrics={})
+    with pytest.raises(ValueError, match="begun with start_sha256"):
+        train(tmp_path / "between", between, source, None, hand_model, device=cpu)
+    # A run that was begun before starts were told apart goes on all the same.
+    config = tmp_path / "between" / "config.json"
+    told = json.loads(config.read_text())
+    del told["start_sha256"], told["joints"]
+    config.write_text(json.dumps(told))
+    train(tmp_path / "between", between, source, None, hand_model, device=cpu)
 
 
 def test_a_share_without_a_start_is_refused() -> None:

@@ -34,8 +34,8 @@ torch.set_default_dtype(torch.float64)
 
 
 class Doubled(WindowFeed):
-    def batch(self, indices, views=None):
-        batch = super().batch(indices, views)
+    def batch(self, indices, views=None, most=None):
+        batch = super().batch(indices, views, most)
         halves = ("projections", "view_mask", "labels", "label_confidence")
         return replace(batch, **{name: getattr(batch, name).double() for name in halves})
 

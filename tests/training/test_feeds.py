@@ -46,7 +46,10 @@ class SeenFeed:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def batch(self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None) -> Batch:
+    def batch(
+        self, indices: Sequence[int], views: Sequence[Sequence[int]] | None = None, most: int | None = None
+    ) -> Batch:
+        assert most is None
         batch = self._windows.batch(indices, views)
         chosen = views or [range(self.views)] * len(indices)
         second, third, fourth = (
@@ -82,6 +85,21 @@ def test_kept_windows_are_those_of_the_feed(small_samples: Samples) -> None:
         assert (len(kept), kept.views) == (len(feed), feed.views)
         for views in (None, [[0, 2], [2, 1]]):
             _assert_alike(kept.batch([2, 0], views), feed.batch([2, 0], views))
+
+
+def test_views_that_saw_the_hand_come_first(small_samples: Samples) -> None:
+    blind = small_samples[1][0].view_mask.copy()
+    blind[:, 0] = 0.0
+    windows = [small_samples[0][0], replace(small_samples[1][0], view_mask=blind)]
+    feed = WindowFeed(windows)
+    for each in (feed, ResidentFeed(feed, CPU)):
+        # The first two of what was asked for, but for a view that saw nothing while another did.
+        for orders, expected in (
+            ([[2, 0, 1], [2, 0, 1]], [[0, 2], [1, 2]]),
+            ([[1, 2, 0], [0, 1, 2]], [[1, 2], [1, 2]]),
+        ):
+            _assert_alike(each.batch([0, 1], orders, 2), feed.batch([0, 1], expected))
+        _assert_alike(each.batch([0, 1], [[2, 0, 1], [2, 0, 1]], 3), feed.batch([0, 1]))
 
 
 def test_kept_windows_train_the_same_network(small_network: MakeNetwork, small_samples: Samples) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from engine.network.network import SequenceOutputs, UstHandNetwork
 from engine.network.weights import load_weights, save_weights
 from tests.training.conftest import SMALL
 from tests.training.test_levels import Source
+from training import run as running
+from training.datasets import Joined
 from training.evaluate import evaluate
 from training.feeds import WindowFeed
 from training.fit import EpochReport, FitConfig, StepReport, fit
 from training.losses import LossWeights
 from training.run import RunConfig, train
-from training.samples import Window
+from training.samples import Batch, Window
 from training.truth import Truth, TruthReadError
 from training.usthand import UstHandMethod
 
@@ -78,6 +80,29 @@ def test_the_rate_falls_after_two_thirds(small_network: MakeNetwork, small_sampl
     reports: list[EpochReport] = []
     _fit(small_network(), _windows(small_samples), CONFIG, reports.append)
     assert [report.learning_rate for report in reports] == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
+@dataclass(frozen=True, eq=False)
+class _Counting(UstHandMethod):
+    """A method that notes how many views a step's windows have, and how many of them saw the hand."""
+
+    noted: list[tuple[int, list[int]]] = field(default_factory=list)
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        seen = batch.view_mask.any(dim=1).sum(dim=-1)
+        self.noted.append((batch.view_mask.shape[2], [int(count) for count in seen]))
+        return super().losses(batch, generator)
+
+
+def test_every_step_sees_each_window_by_views_that_saw_it(small_network: MakeNetwork, small_samples: Samples) -> None:
+    # A rig of two cameras beside one of three: its windows are filled up with views that saw nothing.
+    pair = Source([(window.with_views([0, 2]), truth) for window, truth in small_samples], "2")
+    method = _Counting(small_network())
+    config = replace(CONFIG, epochs=2, fewest_views=2)
+    fit(method, WindowFeed(Joined([Source(small_samples), pair])), config)
+    assert {views for views, _ in method.noted} == {2, 3}
+    for views, seen in method.noted:
+        assert all(count in ({2} if views == 2 else {2, 3}) for count in seen)
 
 
 def test_equal_seeds_give_equal_weights(small_network: MakeNetwork, small_samples: Samples) -> None:
@@ -141,6 +166,108 @@ def test_a_run_that_was_stopped_inside_an_epoch_goes_on_too(
     # The step that was made when it was stopped was not kept yet, and is made again.
     assert steps == [1, 2, 3]
     assert _equal(_weights(straight), _weights(resumed))
+
+
+def test_a_run_that_was_stopped_before_its_last_weights_were_written_is_finished(
+    hand_model: HandModel, small_samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=2))
+    source = Source(small_samples)
+
+    def run(folder: Path) -> Path:
+        return train(folder, config, source, source, hand_model, device=torch.device("cpu"))
+
+    straight = load_weights(run(tmp_path / "straight"))
+    measured = list[int]()
+
+    def stop(*_: object) -> dict[str, float]:
+        measured.append(len(measured))
+        if len(measured) == 2:
+            raise _InterruptedError
+        return {}
+
+    # The last epoch's state is kept, then its weights are measured and kept: between the two it is stopped.
+    monkeypatch.setattr(running, "_measure", stop)
+    with pytest.raises(_InterruptedError):
+        run(tmp_path / "stopped")
+    monkeypatch.undo()
+    assert load_weights(tmp_path / "stopped" / "weights.pt").training["steps"] == 2
+    resumed = load_weights(run(tmp_path / "stopped"))
+    assert resumed.training["steps"] == straight.training["steps"] == 4
+    assert _equal(resumed.state_dict, straight.state_dict)
+    assert resumed.metrics == straight.metrics
+    # Before its first weights too.
+    (tmp_path / "stopped" / "weights.pt").unlink()
+    assert _equal(load_weights(run(tmp_path / "stopped")).state_dict, straight.state_dict)
+
+
+def test_a_state_that_cannot_be_used_is_said(
+    small_network: MakeNetwork, small_samples: Samples, hand_model: HandModel, tmp_path: Path
+) -> None:
+    windows, state = _windows(small_samples), tmp_path / "run.state"
+    _fit(small_network(), windows, replace(CONFIG, epochs=1), None, state)
+    with torch.random.fork_rng():
+        other = UstHandNetwork(replace(SMALL, blocks=1), hand_model, pretrained=False)
+    with pytest.raises(ValueError, match=r"run\.state is of another network \(.*delete it to start anew"):
+        _fit(other, windows, replace(CONFIG, epochs=1), None, state)
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"run\.state cannot be read \(.*delete it to start anew"):
+        _fit(small_network(), windows, replace(CONFIG, epochs=1), None, state)
+
+
+class _Spoiling(UstHandMethod):
+    """A method whose loss is finite and whose gradient is not."""
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        total, terms = super().losses(batch, generator)
+        weight = next(self.module.parameters())
+        return total + (weight - weight.detach()).abs().sqrt().sum(), terms
+
+
+def test_weights_that_a_gradient_spoilt_are_not_kept(
+    small_network: MakeNetwork, small_samples: Samples, tmp_path: Path
+) -> None:
+    state = tmp_path / "run.state"
+    with pytest.raises(FloatingPointError, match=r"gradient's norm (nan|inf) at step 0.*learning rate"):
+        fit(
+            _Spoiling(small_network()),
+            WindowFeed(_windows(small_samples)),
+            replace(CONFIG, epochs=1),
+            resume_path=state,
+            save_every=1,
+        )
+    assert not state.exists()
+
+
+def test_a_disk_or_a_gpu_that_is_full_is_said(
+    small_network: MakeNetwork, small_samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows, config, state = _windows(small_samples), replace(CONFIG, epochs=2), tmp_path / "run.state"
+
+    def stop(_: EpochReport) -> None:
+        raise _InterruptedError
+
+    with pytest.raises(_InterruptedError):
+        _fit(small_network(), windows, config, stop, state)
+    kept = state.read_bytes()
+
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        # What torch says of a disk that is full.
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"run\.state: cannot be written .* MB are free there\); make room"):
+        _fit(small_network(), windows, config, None, state)
+    assert state.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [state]
+
+    def no_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(UstHandMethod, "losses", no_memory)
+    with pytest.raises(ValueError, match=r"no memory for a step of 2 windows \(CUDA out of memory.*fewer a step"):
+        _fit(small_network(), windows, config)
 
 
 def test_a_frozen_encoder_stays_as_it_is(small_network: MakeNetwork, small_samples: Samples) -> None:
@@ -230,6 +357,29 @@ def test_a_training_step_cannot_read_the_truth(small_network: MakeNetwork, small
     assert len(read) == 1
 
 
+def test_windows_beside_those_that_set_the_scale_do_not_say_what_it_is_worth(
+    hand_model: HandModel, small_samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two scenes, or two people of a data set, one after the other.
+    validation = Source([small_samples[0], small_samples[0], small_samples[1], small_samples[1]])
+    scaled: list[Window] = []
+    measured: list[Window] = []
+
+    def calibrate(_: object, samples: Samples) -> None:
+        scaled.extend(_windows(samples))
+
+    def measure(_: object, samples: Samples) -> dict[str, float]:
+        measured[:] = _windows(samples)
+        return {}
+
+    monkeypatch.setattr(running, "calibrate", calibrate)
+    monkeypatch.setattr(running, "_measure", measure)
+    config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=1, batch_size=3))
+    train(tmp_path / "run", config, Source(small_samples), validation, hand_model, device=torch.device("cpu"))
+    assert [window is small_samples[0][0] for window in scaled] == [True, True]
+    assert [window is small_samples[1][0] for window in measured] == [True, True]
+
+
 class _Forbidden(Source):
     """Windows whose truth nobody may ask for."""
 
@@ -245,7 +395,7 @@ def test_a_run_asks_no_source_for_its_truth(hand_model: HandModel, small_samples
     assert set(source.fetched) == set(range(len(small_samples)))
     # And what a step is handed has no room for it: nothing but cameras has three coordinates.
     batch = WindowFeed(source).batch([0, 1])
-    assert {field.name for field in fields(batch)} == {
+    assert {part.name for part in fields(batch)} == {
         "crops",
         "projections",
         "view_mask",
@@ -256,14 +406,14 @@ def test_a_run_asks_no_source_for_its_truth(hand_model: HandModel, small_samples
     assert batch.labels.shape[-2:] == (21, 2)
 
 
-def test_truth_makes_no_difference_to_training(small_network: MakeNetwork, small_samples: Samples) -> None:
+def test_truth_makes_no_difference_to_training(hand_model: HandModel, small_samples: Samples, tmp_path: Path) -> None:
     trained = []
     for scale in (1.0, float("nan")):
-        # The samples as a whole, so that whoever follows them to their truth finds it spoilt.
-        samples = [(window, Truth(truth.joints_local * scale)) for window, truth in small_samples]
-        network = small_network()
-        _fit(network, _windows(samples), replace(CONFIG, epochs=1))
-        trained.append(_weights(network))
+        # The source as a whole, so that whoever asks it for its truth finds that spoilt.
+        source = Source([(window, Truth(truth.joints_local * scale)) for window, truth in small_samples])
+        config = RunConfig(network=SMALL, fit=replace(CONFIG, epochs=1))
+        weights = train(tmp_path / f"{scale}", config, source, None, hand_model, device=torch.device("cpu"))
+        trained.append(load_weights(weights).state_dict)
     assert _equal(*trained)
 
 

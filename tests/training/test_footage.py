@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from capture.frames import FrameSet
 from engine.synthetic import HandScene, make_rig
 from tests.training.scripted import Recording, ScriptedEngine
 from training import footage
@@ -77,8 +79,8 @@ def test_windows_come_in_the_order_of_time_and_so_far_apart(recording: Recording
     assert _last_sets(tmp_path / "1", recording, engine) == [4, 5, 6, 7, 8]
     assert _last_sets(tmp_path / "2", recording, engine, stride=3) == [4, 7]
     assert frame_sets_of(tmp_path / "1") == SETS
-    assert is_labelled(tmp_path / "1")
-    assert not is_labelled(tmp_path)
+    assert is_labelled(tmp_path / "1", recording.rig, name="made up")
+    assert not is_labelled(tmp_path, recording.rig, name="made up")
 
 
 @pytest.mark.usefixtures("no_detector")
@@ -116,6 +118,28 @@ def test_a_short_sight_repeats_its_end(recording: Recording, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("no_detector")
+def test_labelling_that_was_stopped_begins_anew(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footage, "_SHARD_WINDOWS", 2)
+
+    def stopped() -> Iterator[FrameSet]:
+        yield from recording.sets[:-1]
+        raise KeyboardInterrupt
+
+    engine = ScriptedEngine(recording.scene)
+    with pytest.raises(KeyboardInterrupt):
+        label_footage(tmp_path, stopped(), recording.rig, engine, name="made up")
+    assert {path.name for path in tmp_path.iterdir()} == {"windows-00000.npz", "windows-00001.npz"}
+    assert not is_labelled(tmp_path, recording.rig, name="made up")
+    # A shorter recording leaves nothing of the longer one.
+    assert len(label_footage(tmp_path, recording.sets[:5], recording.rig, engine, name="made up")) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"windows-00000.npz", "manifest.json"}
+    with pytest.raises(ValueError, match=r"is not empty \(it has manifest.json\)"):
+        label_footage(tmp_path, recording.frame_sets(), recording.rig, engine, name="made up")
+
+
+@pytest.mark.usefixtures("no_detector")
 def test_what_cannot_be_labelled_is_said(recording: Recording, tmp_path: Path) -> None:
     blind = ScriptedEngine(recording.scene, blind=frozenset(range(SETS)))
     with pytest.raises(ValueError, match=f"made up: no hand was seen by two cameras in {SETS} frame sets"):
@@ -123,6 +147,10 @@ def test_what_cannot_be_labelled_is_said(recording: Recording, tmp_path: Path) -
     far = ScriptedEngine(recording.scene, off_m=5.0)
     with pytest.raises(ValueError, match="no hand was seen by two cameras"):
         _last_sets(tmp_path / "far", recording, far)
+    alone = recording.subset(1)
+    with pytest.raises(ValueError, match="made up: has 1 camera; windows need two"):
+        label_footage(tmp_path / "one", alone.sets, alone.rig, ScriptedEngine(recording.scene), name="made up")
+    assert not (tmp_path / "one").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):

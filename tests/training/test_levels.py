@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -95,6 +97,17 @@ def test_a_build_that_stopped_goes_on(
     assert whole.levels is not None
     assert again.levels is not None
     assert torch.equal(whole.levels[3], again.levels[3])
+
+
+def test_levels_that_have_no_room_are_said_before_they_are_mapped(
+    network: UstHandNetwork, small_samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"f2\.npy: cannot be written \(No space left on device; \d+ MB are free"):
+        build_levels(tmp_path, network.backbone, Source(small_samples))
 
 
 def test_levels_of_something_else_are_refused(

@@ -74,14 +74,14 @@ def test_labels_are_simulated(rendered: Path, tmp_path: Path) -> None:
 
 def test_splits_share_no_seed() -> None:
     # What a scene is follows from its shard's seed alone; these are the first thousand shards of each split.
-    from training.rendering import _SPLIT_SEEDS
-
+    splits: tuple[Split, ...] = ("train", "validation", "bench-1", "bench-2")
     seeds = [
-        int(np.random.SeedSequence((number, seed, shard)).generate_state(1)[0])
-        for number in _SPLIT_SEEDS.values()
+        replace(PLAN, split=split, seed=seed).shard_seed(shard)
+        for split in splits
         for seed in (0, 1)
         for shard in range(1000)
     ]
+    assert len(seeds) == 8000
     assert len(set(seeds)) == len(seeds)
 
 

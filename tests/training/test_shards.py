@@ -99,6 +99,14 @@ def test_what_is_no_data_set_is_refused(small_samples: Samples, tmp_path: Path) 
         manifest.write_text(json.dumps({**content, **change}))
         with pytest.raises(ValueError, match=reason):
             ShardedWindows(tmp_path / "data")
+    manifest.write_text(json.dumps(content))
+    shard = tmp_path / "data" / "windows-00000.npz"
+    whole = shard.read_bytes()
+    # Copied in part, and damaged on the way.
+    for damaged in (whole[: len(whole) // 2], whole[:1000] + bytes(500) + whole[1500:], b""):
+        shard.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"windows-00000\.npz: cannot be read .*copy it again"):
+            _ = ShardedWindows(tmp_path / "data")[0]
     manifest.write_text("{")
     with pytest.raises(ValueError, match="no readable manifest"):
         ShardedWindows(tmp_path / "data")

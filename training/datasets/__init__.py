@@ -3,5 +3,6 @@
 from training.datasets.base import WindowSource
 from training.datasets.joined import Joined
 from training.datasets.shards import Labelled, ShardedWindows, write_manifest, write_shard
+from training.datasets.sized import sized
 
-__all__ = ["Joined", "Labelled", "ShardedWindows", "WindowSource", "write_manifest", "write_shard"]
+__all__ = ["Joined", "Labelled", "ShardedWindows", "WindowSource", "sized", "write_manifest", "write_shard"]

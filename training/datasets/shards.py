@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.room import told_if_full, write_whole
 from training.samples import Window
 from training.truth import Truth
 
@@ -33,6 +36,7 @@ _QUALITY: Final = 95
 # How rendering, pseudo-labelling and published data sets name labels of that detector, seen or simulated.
 _MEDIAPIPE: Final = ("detector", "mediapipe")
 _KEPT_SHARDS: Final = 3
+_UNFINISHED: Final = re.compile(rf"(windows|truth)-\d{{5}}\.(npz|part)|{re.escape(MANIFEST)}\.part")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,6 +50,24 @@ class Labelled:
 
     window: Window
     truth: Truth | None = None
+
+
+def begin(folder: Path) -> None:
+    """Make a folder ready for a data set; shards of one that was stopped before its manifest are deleted.
+
+    Args:
+        folder: Made if it is not there.
+
+    Raises:
+        ValueError: If the folder holds anything else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = list(folder.iterdir())
+    for path in found:
+        if not _UNFINISHED.fullmatch(path.name):
+            raise ValueError(f"{folder}: is not empty (it has {path.name}); give an empty folder")
+    for path in found:
+        path.unlink()
 
 
 def write_shard(folder: Path, number: int, windows: Sequence[Labelled]) -> None:
@@ -109,9 +131,7 @@ def write_manifest(
         "truth": truth,
         "about": dict(about),
     }
-    part = folder / f"{MANIFEST}.part"
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(folder / MANIFEST)
+    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
 
 
 def shard_name(number: int) -> str:
@@ -209,10 +229,10 @@ class ShardedWindows:
 def _kept(shards: OrderedDict[int, dict[str, NDArray[Any]]], number: int, path: Path) -> dict[str, NDArray[Any]]:
     if number not in shards:
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 shards[number] = dict(content)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read ({error}); make the data set anew") from error
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path}: cannot be read ({error}); copy it again, or make the data set anew") from error
         while len(shards) > _KEPT_SHARDS:
             shards.popitem(last=False)
     shards.move_to_end(number)
@@ -253,7 +273,7 @@ def _encoded(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _save(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with told_if_full(path), part.open("wb") as file:
         np.savez(file, allow_pickle=False, **content)
     part.replace(path)
 

@@ -232,8 +232,9 @@ function coordinates({ x, y, z }) {
   return [x, y, z];
 }
 
-/** @param {unknown} error */
+/** The page cannot work: say why, in place of buttons that would do nothing. @param {unknown} error */
 function complain(error) {
+  element("controls").hidden = true;
   element("status").dataset.phase = "waiting";
   element("status-text").textContent = /** @type {Error} */ (error).message;
 }

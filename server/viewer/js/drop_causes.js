@@ -11,7 +11,7 @@ const CAUSES = {
   ring_full: { name: "no free memory", meaning: "every slot of the ring was in use; raise ring_slots in the rig file" },
   undecodable: { name: "broken", meaning: "the picture's data was broken; check the cable, or the recording" },
   late: { name: "too late", meaning: "the frame came after its set had gone out" },
-  unmatched: { name: "without partners", meaning: "no other camera had a frame of that instant; see max_skew_ms" },
+  unmatched: { name: "without partners", meaning: "no other camera had a frame of that instant; do all run at the same rate? else see max_skew_ms" },
   disordered: { name: "out of order", meaning: "the frame was stamped no later than the one before it" },
   frame_sets_superseded: { name: "replaced sets", meaning: "the engine was busy, and a newer frame set took their place" },
   frame_sets_stopped: { name: "sets at the end", meaning: "they were under way when the cameras were stopped" },

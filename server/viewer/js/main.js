@@ -70,6 +70,7 @@ class Viewer {
     });
     this.calibration = new CalibrationPanel({
       running: element("calibration-running"),
+      save: element("calibration-save"),
       versions: element("calibration-versions"),
       form: element("calibration-form"),
       file: element("calibration-file"),

@@ -13,6 +13,9 @@ export class RecordingControl {
     this.button = button;
     this.onChange = onChange;
     this.active = false;
+    /** Whether the button is at its work; it can be off without, while somebody else's stop is waited for. */
+    this.busy = false;
+    this.asking = false;
     /** @type {Advice[]} At most one: what became of the last recording, or what is wrong with this one. */
     this.advice = [];
     button.addEventListener("click", () => void this.#toggle());
@@ -25,11 +28,17 @@ export class RecordingControl {
 
   /** Ask how the recording is: somebody else may have started or stopped it. */
   async refresh() {
-    if (this.button.hidden || this.button.disabled) return;
+    // A disk that does not answer holds up the service's answer: asked again and again, it would hold up all the others.
+    if (this.button.hidden || this.busy || this.asking) return;
+    this.asking = true;
     try {
-      this.#show((await getJson(PATH)).current);
+      const { current } = await getJson(PATH);
+      // What was asked before the button was pressed is no news.
+      if (!this.busy) this.#show(current);
     } catch {
       // The connection's own state says what is wrong.
+    } finally {
+      this.asking = false;
     }
   }
 
@@ -45,6 +54,7 @@ export class RecordingControl {
   }
 
   async #toggle() {
+    this.busy = true;
     this.button.disabled = true;
     try {
       if (this.active) {
@@ -58,6 +68,7 @@ export class RecordingControl {
       const words = error instanceof ServiceError ? error.message : String(error);
       this.advice = [{ id: `recording ${words}`, level: "bad", words: `Recording: ${words}` }];
     } finally {
+      this.busy = false;
       this.button.disabled = false;
       this.onChange();
     }

@@ -102,6 +102,8 @@ export class HandStream {
     this.refusal = { reason: reason || this.refusal.reason, needsToken: false };
     this.failures += 1;
     this.#wait(pauseBefore(this.failures, Math.random()));
+    // Words that came with the end say more than a guess about it.
+    if (reason) return;
     const refusal = await this.whyRefused();
     if (refusal !== null && this.waiting) this.refusal = refusal;
   }

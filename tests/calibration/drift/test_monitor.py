@@ -124,6 +124,19 @@ def test_a_picture_that_moves_names_its_camera_without_hands_and_back_in_place_c
     assert states(monitor)["cam1"] == "watching"
 
 
+def test_a_black_first_picture_is_no_reference():
+    monitor = DriftMonitor(RIG)
+    room = picture(4, 1280, 960)
+    monitor.look(1, np.zeros_like(room))
+    for _ in range(2):
+        monitor.look(1, room)
+    for _ in range(2):
+        monitor.look(1, np.roll(room, 40, axis=0))
+    monitor.judge()
+    assert states(monitor)["cam1"] == "miscalibrated"
+    assert monitor.verdicts[1].cause == "picture"
+
+
 def test_hands_that_fit_overrule_a_background_that_moves():
     monitor = DriftMonitor(RIG)
     room = picture(3, 1280, 960)

@@ -73,6 +73,17 @@ def test_cameras_that_no_board_joins_are_named_in_groups() -> None:
     assert "hold the board where this camera and another one see it at once" in reasons["cam2"][0]
 
 
+def test_two_shared_instants_are_too_few_to_place_a_camera_by() -> None:
+    everything = seen_by(lambda _: True).views
+    one, other = ({view.instant for view in everything if view.camera_id == i} for i in ("cam1", "cam2"))
+    together = sorted(one & other)[:2]
+    hardly = seen_by(lambda view: view.instant in together or (view.camera_id == "cam2") == bool(view.instant % 2))
+    with pytest.raises(CalibrationError) as refused:
+        solve_rig(hardly, Wishes(model="brown-conrady-5", hold_out=0.0))
+    assert "(most, 2, with cam" in refused.value.reasons["cam2"][0]
+    assert "3 at least" in refused.value.reasons["cam2"][0]
+
+
 def test_a_row_of_corners_gives_no_pose_and_does_no_harm() -> None:
     filmed = film(ring_rig(2), 4, BOARDS["a3"])
     points, camera = filmed.sights.points_board, filmed.cameras[0]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from calibration import Camera
+from calibration import Camera, Rig
+from calibration.files import load_calibration, save_calibration
 from calibration.solving.lenses import belief_of, held_belief
 from calibration.solving.points import AdjustedPoints, PointView, adjust_points
 from calibration.solving.projection import lens_of, with_lens
@@ -154,6 +156,24 @@ def test_residuals_are_those_of_the_views() -> None:
         )
 
 
+def test_the_page_shows_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "calibration.md").read_text()
+    (code,) = [part.split("```")[0] for part in page.split("```python\n")[1:] if "adjust_points" in part]
+    monkeypatch.chdir(tmp_path)
+    save_calibration(Rig(disturbed(RIG, lens=0.0), "desk"), tmp_path / "calibration.json")
+    rng = np.random.default_rng(6)
+    numbers = np.arange(len(POINTS))
+    waved = {c.id: (numbers, c.project(POINTS) + rng.normal(0, NOISE_PX, (len(POINTS), 2))) for c in RIG}
+    exec(code, {"seen": waved})  # noqa: S102 - our own page
+    adjusted = load_calibration(tmp_path / "adjusted.json")
+    start = load_calibration(tmp_path / "calibration.json")
+    turns = [
+        [np.linalg.norm(Rotation.from_matrix(c.T_camera_world[:3, :3] @ t.T_camera_world[:3, :3].T).as_rotvec())
+         for c, t in zip(rig, RIG, strict=True)] for rig in (adjusted, start)
+    ]  # fmt: skip
+    assert max(turns[0]) < 0.2 * max(turns[1])
+
+
 def test_what_cannot_be_solved_is_said() -> None:
     views, beliefs = seen(RIG), {camera.id: held_belief(camera) for camera in RIG}
     with pytest.raises(ValueError, match="no camera 'cam9'; there are cam0"):
@@ -162,5 +182,7 @@ def test_what_cannot_be_solved_is_said() -> None:
         adjust_points(RIG, POINTS, [*views, views[0]], beliefs)
     with pytest.raises(ValueError, match="200 points were seen by fewer than two cameras, the first is point 0"):
         adjust_points(RIG, POINTS, views[:2], beliefs)
+    with pytest.raises(ValueError, match="rays of 200 points do not meet, the first is point 0"):
+        adjust_points(RIG, None, views[:2], beliefs)
     with pytest.raises(ValueError, match="share a lens but differ in it"):
         adjust_points(RIG, POINTS, views, beliefs, shared=[IDS])

@@ -36,6 +36,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
+@pytest.fixture(params=["onnxruntime", "torch"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each that runs without a GPU."""
+    pytest.importorskip(request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def runtime(write: Callable[..., Path]) -> NetworkRuntime:
     return open_runtime(write(), threads=1)
@@ -94,17 +101,21 @@ def test_a_backend_that_is_not_there(write: Callable[..., Path], monkeypatch: py
         monkeypatch.setitem(sys.modules, name, None)
     assert "cannot be used: neither tensorrt nor tensorrt-rtx is installed" in refusal(write(), "tensorrt")
     assert "'psychic'" in refusal(write(), "psychic")
-    assert "threads is 0" in refusal(write(), threads=0)
-    assert "threads is 0" in refusal(write(), "torch", threads=0)
+
+
+def test_threads_are_one_or_more(write: Callable[..., Path], backend: str) -> None:
+    assert "threads is 0" in refusal(write(), backend, threads=0)
 
 
 def test_the_torch_backend_without_torch(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "engine.backends.torch_backend", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert refusal(write(), "torch") == "backend 'torch' needs torch: pip install 'usthand[train]'"
+    # Whoever lacks both is told so at once.
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert refusal(write(), "torch") == "backend 'torch' needs torch, onnx: pip install 'usthand[train]'"
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
 def test_a_file_that_is_no_model(tmp_path: Path, write: Callable[..., Path], backend: str) -> None:
     assert "none.onnx: no such file" in refusal(tmp_path / "none.onnx", backend)
     assert f"{tmp_path}: cannot be read" in refusal(tmp_path, backend)
@@ -122,7 +133,6 @@ def test_a_file_that_is_no_model(tmp_path: Path, write: Callable[..., Path], bac
         assert ".cc" not in line
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
 def test_a_file_without_a_card_of_this_version(write: Callable[..., Path], backend: str) -> None:
     assert "is no UST-Hand model; make one with `usthand export`" in refusal(write(metadata={}), backend)
     newer = {CARD_KEY: CARD.to_metadata()[CARD_KEY].replace("usthand.model/1", "usthand.model/2")}

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+pytest.importorskip("onnx")
+
 from engine.backends import NetworkOutputs, staging
 from engine.backends.base import READ_OUTPUTS
 from engine.backends.packing import ALIGNMENT, Upload, pack, result_packing, unpack_result, upload_packing

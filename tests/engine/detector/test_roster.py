@@ -97,3 +97,11 @@ def test_of_two_on_one_hand_the_one_that_was_lost_or_strayed_goes() -> None:
     apart = _roster(Dummy(0), Dummy(1, joints_world=hand_at("right", x=0.1)))
     apart.prune(places, set(), 0)
     assert len(apart.tracks) == 2
+
+
+def test_of_two_on_one_hand_the_one_that_is_seen_stays() -> None:
+    # Both were followed; one came to where the other was last seen, which is gone in this very frame set.
+    come, gone = Dummy(0), Dummy(1, side="left", misses=1)
+    roster = _roster(come, gone)
+    roster.prune({0: hand_at("right", x=0.03), 1: hand_at("right")}, set(), 0)
+    assert roster.tracks == (come,)

@@ -15,7 +15,7 @@ from engine.smoothing import OneEuroConfig
 from engine.synthetic import HandScene, make_rig
 from engine.tracker.config import TrackerConfig
 from engine.tracker.engine import NetworkEngine
-from tests.engine.detector.scripted import ScriptedEyes
+from tests.engine.detector.scripted import ScriptedEyes, Shown
 from tests.engine.detector.support import model
 from tests.engine.tracker.conftest import MakeShow
 from tests.engine.tracker.support import (
@@ -411,6 +411,51 @@ def test_a_side_that_was_wrong_is_put_right(show: Show) -> None:
     assert sides[-1] == "left"
     assert sides == sorted(sides, reverse=True)
     (pose,) = show.hands(truth)
+    assert_is(pose, truth)
+
+
+@pytest.mark.parametrize("gap", [1, 6])
+def test_another_hand_where_one_was_lost_soon_has_its_own_side(gap: int, show: Show) -> None:
+    for _ in range(100):
+        show.hands(truth_at("left"))
+    for _ in range(gap):
+        assert show.hands() == ()
+    truth = truth_at("right")
+    sides = [pose.side for _ in range(40) for pose in show.hands(truth)]
+    # The network takes it for the left one, and has no say in the side; who has is asked at once.
+    assert sides.index("right") < 25
+    assert sides == sorted(sides)
+    (pose,) = show.hands(truth)
+    assert_is(pose, truth)
+
+
+def test_what_the_network_makes_up_where_a_hand_was_lost_is_not_shown(show: Show) -> None:
+    truth = truth_at("right")
+    for _ in range(30):
+        show.hands(truth)
+    show.oracle.blind_views = {0, 1, 2, 3}
+    assert show.hands(truth, unseen_by_eyes=True) == ()
+    # The network sees a hand again, and nobody else does.
+    show.oracle.blind_views = set()
+    for _ in range(20):
+        assert show.hands(truth, unseen_by_eyes=True) == ()
+    # Given up by now: it comes back as another.
+    (pose,) = show.hands(truth)
+    assert pose.id == 1
+
+
+def test_a_lost_hand_that_any_view_still_sees_comes_back(show: Show) -> None:
+    truth = truth_at("right")
+    for _ in range(30):
+        show.hands(truth)
+    show.oracle.blind_views = {0, 1, 2, 3}
+    assert show.hands(truth, unseen_by_eyes=True) == ()
+    show.oracle.blind_views = set()
+    # One view is too few to find it anew.
+    show.eyes.shown = [Shown("right", truth.joints_world, views=(3,))]
+    show.oracle.hands = (truth,)
+    (pose,) = show.frames([pattern(view) for view in range(4)])
+    assert pose.id == 0
     assert_is(pose, truth)
 
 

@@ -46,6 +46,33 @@ def test_doubt_is_followed_up() -> None:
     assert not opinion.refuted
 
 
+def test_a_hand_that_was_lost_is_in_doubt_until_it_is_asked_about() -> None:
+    opinion = SecondOpinion("right", OpinionConfig())
+    assert _asked_at(opinion, [_said(0.95)], 4.0)[-2:] == [1.0, 3.0]
+    asked_ns = START_NS + 3 * SECOND_NS
+    assert not opinion.due(asked_ns + SECOND_NS)
+    opinion.lost()
+    # At once, but not in every frame set of a hand that is lost again and again.
+    assert opinion.due(asked_ns + SECOND_NS // 5)
+    assert not opinion.due(asked_ns + SECOND_NS // 10)
+    opinion.add(None, asked_ns + SECOND_NS)
+    assert opinion.due(asked_ns + 2 * SECOND_NS)
+    opinion.add(_said(0.95, views=4), asked_ns + 2 * SECOND_NS)
+    assert not opinion.due(asked_ns + 3 * SECOND_NS)
+
+
+def test_a_lost_hand_s_side_speaks_no_more_for_the_one_in_its_place() -> None:
+    opinion = SecondOpinion("right", OpinionConfig())
+    opinion.lost()
+    for _ in range(2):
+        opinion.add(_said(0.05, views=4), START_NS)
+        # Nor does being lost make up for what was said against it.
+        opinion.lost()
+        assert not opinion.refuted
+    opinion.add(_said(0.05, views=4), START_NS)
+    assert opinion.refuted
+
+
 def test_a_clock_that_went_back_does_not_silence_it() -> None:
     opinion = SecondOpinion("right", OpinionConfig())
     opinion.add(_said(0.95), START_NS)

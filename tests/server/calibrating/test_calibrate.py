@@ -200,6 +200,25 @@ def test_wrong_options_are_named(arguments: tuple[str, ...], named: str) -> None
     assert named in result.output + str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--out", "{folder}"), "is a folder; give the name of a file in it"),
+        (("--out", "{folder}/none/c.json"), "make it first"),
+        (("--out", "{folder}/c.json", "--report", "{folder}/rig.yaml"), "rig.yaml is a file; give a folder"),
+        (("--out", "{folder}/c.json", "--world", "flor"), "world 'flor' is not known; use board, floor"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_work(
+    rig_file: Path, options: tuple[str, ...], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.calibrating.calibrate.find_board", lambda *_: pytest.fail("the footage was read"))
+    own = (option.format(folder=rig_file.parent) for option in options)
+    result = usthand_calibrate("--rig", rig_file, "--board", SPEC, *own)
+    assert result.exit_code != 0
+    assert named in str(result.exception)
+
+
 def test_a_board_is_printed(tmp_path: Path) -> None:
     result = usthand_calibrate("board", f"{SPEC}:two-sided", "--out", tmp_path / "board.pdf", "--paper", "A3")
     assert result.exit_code == 0, result.output

@@ -48,6 +48,18 @@ def test_detections_of_other_footage_or_of_none_are_not_used(tmp_path: Path) -> 
     assert load_detections("key", tmp_path) is None
 
 
+def test_a_file_that_was_cut_or_spoiled_is_written_anew(tmp_path: Path) -> None:
+    save_detections(seen(), "key", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    whole = (tmp_path / FILE).read_bytes()
+    for length in range(0, len(whole), 50):
+        (tmp_path / FILE).write_bytes(whole[:length])
+        assert load_detections("key", tmp_path) is None, length
+    for place in range(0, len(whole), 11):
+        (tmp_path / FILE).write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        load_detections("key", tmp_path)
+
+
 def test_the_key_changes_with_the_board_and_with_the_files(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"one")
     (tmp_path / "rig.yaml").write_text("cameras:\n  - {id: a, source: {type: file, path: a.mp4}}\n")

@@ -90,6 +90,7 @@ def test_check_says_which_camera_the_calibration_lacks(rig_file: Path) -> None:
     ("source", "state"),
     [
         ("{type: synthetic}", "rendered"),
+        ("{type: opencv, device: 'rtsp://user:pass@192.0.2.1/stream'}", "opencv rtsp://192.0.2.1/..."),
         ("{type: opencv, device: 'rtsp://192.0.2.1/stream'}", "not looked at"),
         ("{type: opencv, device: 987654}", "problem"),
         ("{type: opencv, device: /dev/null, width: 64, height: 48}", "not opened"),
@@ -147,3 +148,16 @@ def caliscope_file(tmp_path: Path) -> Path:
 def test_the_footage_rigs_are_sound(footage_dir: Path, name: str) -> None:
     result = usthand_rig("check", RIGS / f"{name}.yaml")
     assert result.exit_code == 0, result.output
+
+
+def test_names_with_brackets_are_said_as_they_are(rig_file: Path, tmp_path: Path) -> None:
+    rig_file.write_text(rig_file.read_text().replace("name: test", "name: 'desk [/left] [old]'"))
+    for command in ("check", "show"):
+        result = usthand_rig(command, rig_file)
+        assert result.exit_code == 0, result.output
+        assert "desk [/left] [old]" in result.stdout
+    out = tmp_path / "take [old][" / "]" / "calibration.json"
+    out.parent.mkdir(parents=True)
+    result = usthand_rig("convert", tmp_path / "calibration.json", "--format", "usthand", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert f"{out}: 2 cameras" in result.stdout.replace("\n", "")

@@ -106,9 +106,17 @@ def test_sightings_count_cells_pairs_and_reasons() -> None:
     assert [s.camera_id for s in sightings.footage().sights] == ["a", "c"]
 
 
-def test_what_is_kept_is_bounded() -> None:
-    sightings = Sightings(("a",))
-    for instant in range(MAX_INSTANTS + 50):
+def test_what_is_kept_is_bounded_and_alone_counts() -> None:
+    sightings = Sightings(("a", "b"))
+    for instant in range(20):
+        sightings.add(instant, instant, [sight("a", instant), sight("b", instant)])
+    assert guide(sightings.seen()).can_solve
+    for instant in range(20, MAX_INSTANTS + 50):
         sightings.add(instant, instant, [sight("a", instant)])
     assert [s.instant for s in sightings.footage().sights] == list(range(50, MAX_INSTANTS + 50))
-    assert sightings.seen().cameras["a"].sights == MAX_INSTANTS + 50
+    # Nothing of b's is left to solve from: guidance must ask for it again.
+    seen_now = sightings.seen()
+    assert seen_now.cameras["a"].sights == MAX_INSTANTS
+    assert (seen_now.cameras["b"].sights, seen_now.cameras["b"].tilted, seen_now.shared["a", "b"]) == (0, 0, 0)
+    assert not seen_now.cameras["b"].coverage.any()
+    assert not guide(seen_now).can_solve

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -104,6 +105,11 @@ def test_collect_solve_accept(client: httpx.Client, live: Any, truth: Rig, off: 
     assert full["pairs"] == [{"cameras": ["cam0", "cam1"], "shared": pytest.approx(30, abs=25)}]
     assert all(np.array(c["coverage"]).sum() > 100 for c in full["cameras"].values())
 
+    picture = client.get(f"{ROUTE}/pictures/cam1.jpg")
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+    assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR).shape == (240, 320, 3)
+    assert client.get(f"{ROUTE}/pictures/cam7.jpg").status_code == 404
+
     count = live.pipeline.solved_count
     assert client.post(f"{ROUTE}/solve").status_code == 202
     assert "already" in client.post(f"{ROUTE}/solve").json()["detail"]
@@ -134,7 +140,13 @@ def test_what_cannot_be_is_refused_and_a_session_can_be_cancelled(client: httpx.
     assert "kind 'chess'" in client.post(ROUTE, json={"board": "chess:4x5"}).json()["detail"]
     assert "'moon' is not known" in client.post(ROUTE, json={"board": SPEC, "world": "moon"}).json()["detail"]
     assert client.post(ROUTE, json={"board": SPEC, "colour": "red"}).status_code == 422
-    for method, path in (("POST", "/solve"), ("POST", "/accept"), ("DELETE", ""), ("GET", "")):
+    for method, path in (
+        ("POST", "/solve"),
+        ("POST", "/accept"),
+        ("DELETE", ""),
+        ("GET", ""),
+        ("GET", "/pictures/cam0.jpg"),
+    ):
         assert client.request(method, ROUTE + path).status_code == 404
     assert client.post(ROUTE, json={"board": SPEC}).status_code == 201
     assert client.delete(ROUTE).status_code == 204

@@ -166,7 +166,7 @@ def test_a_disk_that_is_nearly_full_ends_the_recording_properly(
     ],
 )
 def test_a_disk_that_fails_leaves_a_readable_file(
-    make_recorder, frame_set_of, numbers_of, disk, tmp_path, eventually, code, state, says
+    make_recorder, frame_set_of, solved_of, numbers_of, disk, tmp_path, eventually, code, state, says
 ):
     recorder = make_recorder()
     for number in range(2):
@@ -175,8 +175,10 @@ def test_a_disk_that_fails_leaves_a_readable_file(
     eventually(lambda: disk.tell() > 2 * SET_BYTES)
     disk.fails_after = disk.tell() + SET_BYTES // 2
     disk.error = OSError(code, os.strerror(code))
+    taken = 2
     for number in range(2, 5):
-        recorder.take(frame_set_of(number))
+        taken += recorder.take(frame_set_of(number))
+        recorder.answer(solved_of(number))
     eventually(lambda: recorder.status().state == state)
     status = recorder.stop()
     assert status.state == state
@@ -185,6 +187,8 @@ def test_a_disk_that_fails_leaves_a_readable_file(
     recording = Recording(tmp_path)
     assert not recording.complete
     assert [numbers_of(frame_set) for frame_set in recording.frame_sets()] == [{0}, {1}]
+    assert (status.frame_sets, status.frames, status.hands) == (2, 4, recording.hands_count())
+    assert status.frame_sets + sum(status.drops.values()) == taken, status
 
 
 def test_a_file_that_is_gone_is_noticed(make_recorder, frame_set_of, disk, eventually):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 import threading
 
 import httpx
@@ -193,6 +195,26 @@ def test_a_disk_that_fails_ends_the_recording_and_not_the_service(client, monkey
     eventually(lambda: current(client)["frame_sets"] > 2)
     (doomed,) = client.get(ROUTE).json()["recordings"]
     assert (doomed["name"], doomed["state"]) == ("doomed", "cut_short")
+
+
+def test_a_disk_that_does_not_answer_makes_nobody_think_that_the_service_is_dead(client, monkeypatch, eventually):
+    """There are 40 threads for what may have to wait."""
+    waiting, answers = threading.Semaphore(0), threading.Event()
+
+    def hang(*_):
+        waiting.release()
+        answers.wait(10)
+        return []
+
+    monkeypatch.setattr(recordings, "list_recordings", hang)
+    with contextlib.ExitStack() as asking:
+        asking.callback(answers.set)
+        for _ in range(44):
+            connection = asking.enter_context(socket.create_connection((client.base_url.host, client.base_url.port), 5))
+            connection.sendall(f"GET {ROUTE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        for _ in range(40):
+            assert waiting.acquire(timeout=5)
+        assert client.get("/healthz", timeout=5).json() == {"status": "ok"}
 
 
 def test_metrics_tell_the_recording(client, eventually):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from calibration.files import load_calibration, save_calibration
 from calibration.refining import RefineError
 from capture.rig_config import load_rig, load_rig_config
+from engine.synthetic.rigs import make_rig
 from server.commands.calibrate_refine import refine
 from tests.calibration.drift.support import apart_deg, turned
 
@@ -87,8 +88,16 @@ def test_what_is_asked_for_must_be_there(run, tmp_path):
     both = run("--out", tmp_path / "c.json")
     assert both.exit_code == 2
     assert "--recording" in both.output
-    unknown = run("--rig", RIGS / "desk2.yaml", "--out", tmp_path / "c.json", "--cameras", "cam7")
-    assert unknown.exit_code in (1, 2)
+    desk = tmp_path / "rig.yaml"
+    save_calibration(make_rig(2, 2, 64, 48), tmp_path / "calibration.json")
+    sources = "".join(f"  - {{id: cam{i}, source: {{type: file, path: cam{i}.mp4}}}}\n" for i in (0, 1))
+    desk.write_text(f"name: desk\ncameras:\n{sources}calibration: calibration.json\n")
+    unknown = run("--rig", desk, "--out", tmp_path / "c.json", "--cameras", "cam7")
+    assert unknown.exit_code == 2
+    assert "there is no camera 'cam7'; there are cam0, cam1" in " ".join(unknown.output.replace("│", " ").split())
+    # Said before the footage, which is not there, is looked for.
+    nowhere = run("--rig", desk, "--out", tmp_path / "none" / "c.json")
+    assert "make it first" in str(nowhere.exception)
 
 
 @pytest.mark.slow

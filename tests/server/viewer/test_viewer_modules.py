@@ -302,3 +302,58 @@ def test_a_trail_ends_at_the_hand_and_spans_the_time_at_any_rate(run: Run, perio
     # Of the second that it spans, not more than a message or one of the twenty places is missing.
     assert answer["freshness"][0] <= max(2 / 20, period_ms / 1000) + 0.05
     assert answer["beyond"] == answer["ends"]
+
+
+RECORDING = """
+globalThis.window = { location: { href: "http://service/" } };
+globalThis.document = { baseURI: "http://service/" };
+const { RecordingControl } = await import("./js/recording.js");
+const answers = [...given];
+globalThis.fetch = async () => new Response(JSON.stringify({ current: answers.shift() }));
+const button = { hidden: false, disabled: false, addEventListener() {}, setAttribute() {} };
+const control = new RecordingControl(button, () => {});
+const seen = [];
+for (const _ of given) {
+  await control.refresh();
+  seen.push([button.textContent, button.disabled]);
+}
+return seen;
+"""
+
+
+def test_the_button_comes_back_when_a_recording_that_somebody_else_stopped_has_ended(run: Run) -> None:
+    states: list[Any] = [{"name": "take", "state": state, "seconds": 5} for state in ("recording", "stopping")]
+    seen = run(RECORDING, [None, *states, None])
+    assert seen == [["Record", False], ["Stop 0:05", False], ["Stopping ...", True], ["Record", False]]
+
+
+def test_a_service_that_does_not_answer_is_not_asked_again_and_again(run: Run) -> None:
+    body = RECORDING.replace(
+        "new Response(JSON.stringify({ current: answers.shift() }))", "await never(answers.shift())"
+    )
+    body = body.replace("await control.refresh()", "void control.refresh()").replace(
+        "return seen", "return answers.length"
+    )
+    assert run("const never = () => new Promise(() => {});" + body, [None, None, None]) == 2
+
+
+STREAM = """
+const listeners = {};
+globalThis.window = globalThis.document = { addEventListener() {}, setInterval, setTimeout };
+globalThis.WebSocket = class { addEventListener(name, listener) { listeners[name] = listener; } };
+const { HandStream } = await import("./js/stream.js");
+const guess = async () => ({ reason: "a guess", needsToken: false });
+const stream = new HandStream(() => "ws://service", { onMessage() {}, onState() {} }, guess);
+stream.connect();
+listeners.close({ reason: given });
+await new Promise((resolve) => setTimeout(resolve, 10));
+clearTimeout(stream.retryTimer);
+return stream.refusal.reason;
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("max_hz '0' is not a number", "max_hz '0' is not a number"), ("", "a guess")]
+)
+def test_why_a_connection_ended_is_guessed_only_where_the_service_did_not_say(run: Run, said: str, shown: str) -> None:
+    assert run(STREAM, said) == shown

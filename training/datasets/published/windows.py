@@ -23,7 +23,7 @@ from engine.detector.networks import LANDMARK_INPUT_PX
 from engine.tracker.aim import NO_CAMERA, crop_projection
 from training.crop_jitter import CropJitter
 from training.datasets.published.layout import Layout, Moment, Scene, takes
-from training.datasets.shards import Labelled, write_manifest, write_shard
+from training.datasets.shards import Labelled, begin, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.samples import JOINTS, Window
 from training.truth import Truth
@@ -177,7 +177,7 @@ def write_windows(
     """Write a data set's windows as shards, labelled once and read fast afterwards.
 
     Args:
-        folder: An empty folder, or one that is not there yet.
+        folder: An empty folder, one that is not there yet, or one where this was stopped, which is begun anew.
         source: The windows.
         limit: Take so many, spread over all; None is all.
         advance: Told about each window.
@@ -190,9 +190,7 @@ def write_windows(
     """
     if not len(source):
         raise ValueError(f"{source.name}: has no windows; look at `usthand data check`")
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise ValueError(f"{folder}: is not empty; give an empty folder")
+    begin(folder)
     count = min(limit or len(source), len(source))
     chosen = [number * len(source) // count for number in range(count)]
     counts: list[int] = []

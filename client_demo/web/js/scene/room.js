@@ -31,13 +31,13 @@ export class Room {
    * @param {HTMLCanvasElement} canvas
    * @param {(nowMs: number) => boolean} onFrame Called before each picture; true asks for one.
    * @param {() => void} onDrawn
-   * @throws {Error} If the browser has no WebGL.
+   * @throws {Error} If the browser has no WebGL, in words for the page.
    */
   constructor(canvas, onFrame, onDrawn) {
     this.canvas = canvas;
     this.onFrame = onFrame;
     this.onDrawn = onDrawn;
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.renderer = rendererOn(canvas);
     this.renderer.xr.enabled = true;
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(FOV_DEG, 1, 0.01, 60);
@@ -162,5 +162,14 @@ export class Room {
     if (Math.abs(raised.y) < 0.98 * raised.length()) offset.copy(raised);
     this.camera.position.copy(this.controls.target).add(offset.multiplyScalar(turn[2]));
     this.controls.update();
+  }
+}
+
+/** @param {HTMLCanvasElement} canvas */
+function rendererOn(canvas) {
+  try {
+    return new WebGLRenderer({ canvas, antialias: true, alpha: true });
+  } catch (cause) {
+    throw new Error("This browser offers no 3D graphics (WebGL 2), so the hands cannot be drawn here", { cause });
   }
 }

@@ -11,7 +11,7 @@ const PATH = "api/v1/calibration";
 
 export class CalibrationPanel {
   /**
-   * @param {Record<"running" | "versions" | "form" | "file" | "format" | "formats" | "units" | "use" | "verdict", any>} elements
+   * @param {Record<"running" | "save" | "versions" | "form" | "file" | "format" | "formats" | "units" | "use" | "verdict", any>} elements
    */
   constructor(elements) {
     this.elements = elements;
@@ -19,7 +19,8 @@ export class CalibrationPanel {
     this.runningId = /** @type {string | null} */ (null);
     this.busy = false;
     this.forcible = false;
-    const { form, file, format, units, use } = elements;
+    const { save, form, file, format, units, use } = elements;
+    save.addEventListener("click", () => void this.#save());
     file.addEventListener("change", () => {
       if (file.files.length) format.value = formatOf(file.files[0].name);
       this.#forget();
@@ -85,6 +86,16 @@ export class CalibrationPanel {
       return line;
     });
     this.elements.versions.replaceChildren(...lines);
+  }
+
+  /** Give the running calibration to the browser as a file: the service forgets it when it ends. */
+  async #save() {
+    await this.#alone(async () => {
+      const body = await (await request(PATH)).blob();
+      const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(body), download: "calibration.json" });
+      link.click();
+      window.setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // The browser reads it in its own time.
+    });
   }
 
   /** @param {number} version */

@@ -67,7 +67,8 @@ export class LivePanel {
     await this.#act(async () => {
       const force = this.session?.result?.verdict === "bad" ? { force: 1 } : {};
       const answer = await (await request(`${PATH}/accept`, force, { method: "POST" })).json();
-      this.#say({ level: "ok", headline: `In use now as version ${answer.version}`, lines: [] });
+      const words = "Save a copy: the service keeps it only until it ends";
+      this.#say({ level: "ok", headline: `In use now as version ${answer.version}`, lines: [{ camera: "", level: "wait", words }] });
     });
   }
 

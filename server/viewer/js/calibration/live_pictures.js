@@ -75,8 +75,7 @@ class LivePicture {
 
   async #next() {
     try {
-      const query = { overlay: 0, width: WIDTH_PX };
-      const response = await request(`api/v1/cameras/${encodeURIComponent(this.id)}/preview.jpg`, query);
+      const response = await this.#ask(encodeURIComponent(this.id));
       const bitmap = await createImageBitmap(await response.blob());
       this.picture?.close();
       this.picture = this.removed ? null : bitmap;
@@ -85,6 +84,12 @@ class LivePicture {
       this.picture = null; // Its card says what is wrong with a camera; the coverage stays.
       this.#draw();
     }
+  }
+
+  /** Corners are drawn on the picture that they were found in: on a newer one they would lag a board that moves. @param {string} id */
+  #ask(id) {
+    if (this.camera?.corners_px) return request(`api/v1/calibration/session/pictures/${id}.jpg`);
+    return request(`api/v1/cameras/${id}/preview.jpg`, { overlay: 0, width: WIDTH_PX });
   }
 
   #draw() {
@@ -99,14 +104,6 @@ class LivePicture {
     pen.clearRect(0, 0, canvasWidth, canvasHeight);
     if (this.picture) pen.drawImage(this.picture, 0, 0, canvasWidth, canvasHeight);
     this.#drawCoverage(pen, canvasWidth, canvasHeight);
-    pen.fillStyle = cssColour("--accent");
-    pen.strokeStyle = cssColour("--panel");
-    for (const [x, y] of this.camera?.corners_px ?? []) {
-      pen.beginPath();
-      pen.arc((x + 0.5) * scale, (y + 0.5) * scale, 4, 0, 2 * Math.PI);
-      pen.fill();
-      pen.stroke();
-    }
   }
 
   /** Covered cells are tinted, the more the more corners; empty ones are crossed. @param {CanvasRenderingContext2D} pen @param {number} width @param {number} height */

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import Tensor, nn
 

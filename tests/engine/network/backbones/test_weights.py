@@ -7,9 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor

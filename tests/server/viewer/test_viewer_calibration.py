@@ -1,0 +1,75 @@
+"""The calibration panel's modules, on a page that is not there: what they ask for, and hand to the browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.viewer.node import Run, needs_node
+
+pytestmark = needs_node
+
+# As much of a browser as the modules touch; `asked` has the addresses, `clicked` the links that were followed.
+PAGE = """
+const asked = [], clicked = [], timers = [];
+class Element {
+  constructor() { this.listeners = {}; this.dataset = {}; this.classList = { add() {} }; this.offsetParent = this; }
+  addEventListener(kind, listener) { this.listeners[kind] = listener; }
+  setAttribute() {} removeAttribute() {} append() {} remove() {} replaceChildren() {}
+  getContext() { return null; }
+  click() { clicked.push({ href: this.href, download: this.download }); }
+}
+globalThis.document = { baseURI: "http://rig/", hidden: false, createElement: () => new Element() };
+globalThis.window = { location: { href: "http://rig/" }, history: { replaceState() {} }, setInterval() {},
+  matchMedia: () => ({ matches: false, addEventListener() {} }), setTimeout: (call) => timers.push(call),
+  sessionStorage: { getItem: () => null, setItem() {} } };
+globalThis.sessionStorage = globalThis.localStorage = window.sessionStorage;
+globalThis.fetch = async (url) => { asked.push(String(url)); return new Response('{"versions": []}'); };
+globalThis.createImageBitmap = async () => ({ close() {} });
+const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
+"""
+
+
+def test_a_copy_of_the_running_calibration_is_given_as_a_file(run: Run) -> None:
+    body = (
+        PAGE
+        + """
+    const { CalibrationPanel } = await import("./js/calibration/calibration_panel.js");
+    const names = ["running", "save", "versions", "form", "file", "format", "formats", "units", "use", "verdict"];
+    const elements = Object.fromEntries(names.map((name) => [name, new Element()]));
+    new CalibrationPanel(elements);
+    elements.save.listeners.click();
+    await settled();
+    return { asked, clicked };
+    """
+    )
+    done = run(body)
+    assert done["asked"][0] == "http://rig/api/v1/calibration"
+    (link,) = done["clicked"]
+    assert link["download"] == "calibration.json"
+    assert link["href"].startswith("blob:")
+
+
+@pytest.mark.parametrize(
+    ("corners", "address"),
+    [
+        ([[10, 20]], "http://rig/api/v1/calibration/session/pictures/cam0.jpg"),
+        (None, "http://rig/api/v1/cameras/cam0/preview.jpg?overlay=0&width=480"),
+    ],
+)
+def test_corners_come_with_the_picture_that_they_were_found_in(
+    run: Run, corners: list[list[int]] | None, address: str
+) -> None:
+    body = (
+        PAGE
+        + """
+    const { LivePictures } = await import("./js/calibration/live_pictures.js");
+    const pictures = new LivePictures(new Element());
+    const cam0 = { size: [1280, 720], sights: 1, covered: 0.1, coverage: [], corners_px: given, refusal: "" };
+    pictures.show({ cam0 });
+    await settled();
+    timers[0]();
+    await settled();
+    return asked;
+    """
+    )
+    assert run(body, corners)[-1] == address
