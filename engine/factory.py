@@ -36,6 +36,7 @@ def open_engine(
     hand_model: Path | None = None,
     smoothing: bool = False,
     max_hands: int = 2,
+    views: int | None = None,
 ) -> HandEngine:
     """Open an engine.
 
@@ -46,6 +47,7 @@ def open_engine(
         hand_model: A converted hand model; None is the embedded open hand.
         smoothing: One-Euro smoothing of the joints.
         max_hands: So many hands are tracked at once.
+        views: Cameras of the rig, where they are known: TensorRT has plans for each number of them.
 
     Returns:
         The engine, ready to run.
@@ -72,7 +74,7 @@ def open_engine(
             f"model {model!r} is not known; this version has: {', '.join([*MODELS, *SHIPPED])}; or give the path of an "
             f"exported network, an {_EXPORTED} file"
         )
-    return _open_network(path, backend, HandModel.load(hand_model), roster, one_euro)
+    return _open_network(path, backend, HandModel.load(hand_model), roster, one_euro, views)
 
 
 def network_path(model: str) -> Path:
@@ -86,7 +88,12 @@ def shipped_path(model: str) -> Path:
 
 
 def _open_network(
-    path: Path, backend: str, hand_model: HandModel, roster: RosterConfig, smoothing: OneEuroConfig | None
+    path: Path,
+    backend: str,
+    hand_model: HandModel,
+    roster: RosterConfig,
+    smoothing: OneEuroConfig | None,
+    views: int | None,
 ) -> HandEngine:
     """Open the network engine on an exported network."""
     from engine.backends import open_runtime
@@ -95,7 +102,7 @@ def _open_network(
 
     if not path.is_file():
         raise EngineError(f"{path}: there is no such file; make one with `usthand export`, or use --model detector")
-    runtime = open_runtime(path, backend, hand_model=hand_model)
+    runtime = open_runtime(path, backend, hand_model=hand_model, views=views, hands=roster.max_hands)
     if runtime.card.notes:
         _LOG.warning("%s: %s", path, runtime.card.notes)
     try:

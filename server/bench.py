@@ -104,7 +104,7 @@ def gpu_bench(path: Path, backend: str, views: int, hand_model: HandModel | None
     Raises:
         EngineError: If it cannot be opened, or fails.
     """
-    with closing(open_runtime(path, backend, hand_model=hand_model)) as runtime:
+    with closing(open_runtime(path, backend, hand_model=hand_model, views=views, hands=2)) as runtime:
         if not isinstance(runtime, PictureRuntime):
             return ()
         found = []
@@ -206,7 +206,7 @@ def network_stages(path: Path, views: int) -> tuple[StageTimes, ...]:
         path: The network.
         views: Cameras.
     """
-    with closing(open_runtime(path)) as runtime:
+    with closing(open_runtime(path, "onnxruntime")) as runtime:
         inputs = trial_inputs(runtime.card, 1, views)
     return tuple(_stage(f"network, one hand: {name}", times) for name, times in stage_times_ms(path, inputs).items())
 

@@ -26,7 +26,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def open_runtime(
-    path: Path, backend: str = "auto", threads: int | None = None, hand_model: HandModel | None = None
+    path: Path,
+    backend: str = "auto",
+    threads: int | None = None,
+    hand_model: HandModel | None = None,
+    *,
+    views: int | None = None,
+    hands: int = 1,
 ) -> NetworkRuntime:
     """Open an exported network.
 
@@ -36,6 +42,8 @@ def open_runtime(
             a GPU where it sees one; or `tensorrt`.
         threads: So many are used on a CPU; None is one a core, at most 8.
         hand_model: The hand model whose digest the file names. Only `torch` reads it; None is the embedded one.
+        views: Of the rig, for which `tensorrt` must have plans; None is content with plans for any number.
+        hands: Then for 1 to so many.
 
     Returns:
         The network, ready to run.
@@ -43,7 +51,7 @@ def open_runtime(
     Raises:
         EngineError: If there is no such backend, or the file cannot be used, with the reason.
     """
-    match best_backend(path) if backend == "auto" else backend:
+    match best_backend(path, views, hands) if backend == "auto" else backend:
         case "onnxruntime":
             from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 
@@ -60,19 +68,24 @@ def open_runtime(
             _LOG.warning("backend torch runs on the CPU: %s", reason)
             return TorchRuntime(path, threads, hand_model)
         case "tensorrt":
-            return _open_plans(path)
+            return _open_plans(path, views, hands)
         case _:
             raise EngineError(f"backend {backend!r} is not known; use auto, onnxruntime, tensorrt or torch")
 
 
-def best_backend(path: Path) -> str:
+def best_backend(path: Path, views: int | None = None, hands: int = 1) -> str:
     """The fastest backend that this machine has for a file: TensorRT with its plans, PyTorch on a GPU, ONNX Runtime.
 
     Nothing large is imported where there is no NVIDIA driver.
+
+    Args:
+        path: The file.
+        views: As of `open_runtime`.
+        hands: As of `open_runtime`.
     """
     if not has_nvidia_driver():
         return "onnxruntime"
-    reason = _plans_reason(path)
+    reason = _plans_reason(path, views, hands)
     if reason is None:
         return "tensorrt"
     _LOG.info("backend tensorrt is not used: %s", reason)
@@ -99,7 +112,7 @@ def _missing_for_torch() -> list[str]:
     return [name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None]
 
 
-def _open_plans(path: Path) -> NetworkRuntime:
+def _open_plans(path: Path, views: int | None, hands: int) -> NetworkRuntime:
     from engine.backends.tensorrt_api import tensorrt_reason
 
     reason = tensorrt_reason()
@@ -107,10 +120,10 @@ def _open_plans(path: Path) -> NetworkRuntime:
         raise EngineError(f"backend 'tensorrt' cannot be used: {reason}; or use --backend auto")
     from engine.backends.tensorrt_backend import TensorrtRuntime
 
-    return TensorrtRuntime(path)
+    return TensorrtRuntime(path, views=views, hands=hands)
 
 
-def _plans_reason(path: Path) -> str | None:
+def _plans_reason(path: Path, views: int | None, hands: int) -> str | None:
     """Why TensorRT cannot run a file here; None if it can."""
     from engine.backends.tensorrt_api import tensorrt_reason
 
@@ -120,7 +133,7 @@ def _plans_reason(path: Path) -> str | None:
     from engine.backends.tensorrt_backend import TensorrtRuntime
 
     try:
-        TensorrtRuntime.check(path)
+        TensorrtRuntime.check(path, views=views, hands=hands)
     except EngineError as error:
         return str(error)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,13 +128,19 @@ def joints_apart_mm(
 
 
 def energy_reader(device: int = 0) -> Callable[[], float] | None:
-    """What reads the energy that a GPU has used, millijoules; None where nvidia-ml-py or the GPU cannot tell."""
+    """What reads the energy that a GPU has used, millijoules; None where nvidia-ml-py or the GPU cannot tell.
+
+    NVML counts all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES leaves to this process: where there are several
+    and that is set, it cannot be told which one works here.
+    """
     try:
         nvml: Any = importlib.import_module("pynvml")
     except ImportError:
         return None
     try:
         nvml.nvmlInit()
+        if os.environ.get("CUDA_VISIBLE_DEVICES") and nvml.nvmlDeviceGetCount() > 1:
+            return None
         handle = nvml.nvmlDeviceGetHandleByIndex(device)
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError:

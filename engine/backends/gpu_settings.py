@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 Precision = Literal["float16", "bfloat16", "float32"]
@@ -16,11 +15,9 @@ class CompileSettings:
     Args:
         search: Try several kernels for every product of matrices, with what follows it in the same kernel: a start of
             minutes, once, for a step that is a little faster.
-        cache: Folder that keeps what was compiled; None is the compiler's own.
     """
 
     search: bool = False
-    cache: Path | None = None
 
     def options(self) -> dict[str, Any]:
         """Options of `torch.compile`."""

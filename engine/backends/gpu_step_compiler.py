@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Final
 
@@ -18,8 +17,6 @@ _MOST_COMPILED: Final = 256
 
 def compile_step(step: Step, inputs: tuple[Tensor, ...], settings: CompileSettings) -> Step:
     """Compile a step, and run it once on inputs, which is when that happens."""
-    if settings.cache is not None:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.cache)
     compiled: Step = torch.compile(step, fullgraph=True, dynamic=False, options=settings.options())
     with torch._dynamo.config.patch(recompile_limit=_MOST_COMPILED), warnings.catch_warnings():
         # Advice of the compiler, for whoever writes networks.

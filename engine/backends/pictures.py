@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,17 +57,68 @@ class PictureInputs:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ticket:
-    """A step under way, to be collected.
+    """A step under way, to be collected once.
 
     Args:
         hands: B.
         views: V.
-        slot: Its buffers.
     """
 
     hands: int
     views: int
-    slot: int
+
+
+class Slot(Protocol):
+    """What one step at a time is under way in.
+
+    Attributes:
+        ticket: Of the step; None while there is none.
+    """
+
+    ticket: Ticket | None
+
+
+_Slot = TypeVar("_Slot", bound=Slot)
+
+
+def idle_slot(slots: Sequence[_Slot], card: ModelCard) -> _Slot:
+    """The first slot in which no step is under way.
+
+    Raises:
+        EngineError: If there is none.
+    """
+    for slot in slots:
+        if slot.ticket is None:
+            return slot
+    raise EngineError(f"network {card.model_id}: {len(slots)} steps are under way; collect one first")
+
+
+def take_back(slots: Sequence[_Slot], ticket: Ticket, card: ModelCard) -> _Slot:
+    """The slot of a step, which is then no more under way.
+
+    Raises:
+        EngineError: If no slot has that step.
+    """
+    for slot in slots:
+        if slot.ticket is ticket:
+            slot.ticket = None
+            return slot
+    raise EngineError(
+        f"network {card.model_id}: this step is not under way here; collect each step once, from where it was submitted"
+    )
+
+
+def check_idle(slots: Sequence[Slot], card: ModelCard) -> None:
+    """Refuse to get slots ready while a step is under way in one, whose answer that would overwrite.
+
+    Raises:
+        EngineError: If there is such a step.
+    """
+    if any(slot.ticket is not None for slot in slots):
+        raise EngineError(
+            f"network {card.model_id}: it cannot get ready for crops and pictures alike while a step is under way; "
+            "collect that first"
+        )
 
 
 @runtime_checkable
@@ -99,7 +150,7 @@ class PictureRuntime(NetworkRuntime, Protocol):
         """Wait for a step.
 
         Raises:
-            EngineError: If the runtime fails.
+            EngineError: If the runtime fails, or the step was collected already.
         """
 
     def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:

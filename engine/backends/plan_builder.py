@@ -13,7 +13,7 @@ from engine.backends.base import read_model
 from engine.backends.gpu_device import Gpu, find_gpu
 from engine.backends.plan_graph import Precision, ReadyGraph, ready_graph
 from engine.backends.plans import ANY, PlanKey, file_digest, kernels_digest, read_plan, write_plan, write_whole
-from engine.backends.tensorrt_api import TensorrtLibrary, TimingCache, aim_at, strongly_typed_network
+from engine.backends.tensorrt_api import TensorrtLibrary, TimingCache, aim_at, capability_reason, strongly_typed_network
 from engine.errors import EngineError
 
 _WORKSPACE_BYTES: Final = 1 << 30
@@ -158,11 +158,15 @@ def build_plan(
         watch: Told how far it is.
 
     Raises:
-        EngineError: If the file cannot be used, or TensorRT fails, with its last words.
+        EngineError: If the file cannot be used, the library does not run on the GPU, or TensorRT fails, with its last
+            words.
         OSError: If the plan cannot be written.
     """
     content = read_model(model)
     gpu = None if settings.capability is not None else find_gpu()
+    if gpu is not None and (reason := capability_reason(library, gpu)) is not None:
+        # It may build all the same, and then refuse to run what it built.
+        raise EngineError(reason)
     key = plan_key(file_digest(content), library, gpu, settings, views, hands)
     if not force:
         try:

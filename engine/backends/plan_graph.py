@@ -29,8 +29,9 @@ PRECISIONS: Final[tuple[Precision, ...]] = ("fp16", "bf16", "fp32")
 HALF_STAGES: Final = ("backbone", "decoder")
 """Parts of the network that are computed in half precision."""
 
-FULL_STAGE: Final = "backbone.stages.0"
-"""Part of them that stays float32: a staged trunk's first, where rounding moves joints more than in all the rest."""
+FULL_STAGES: Final = ("backbone.normalise", "backbone.stages.0")
+"""Parts of them that stay float32: a staged trunk's first stage, where rounding moves joints more than in all the rest,
+and what is done to pictures before it."""
 
 NEAREST_STAGE: Final = "transformer"
 """Part of the network that looks for nearest points."""
@@ -330,7 +331,7 @@ def is_half(node: onnx.NodeProto) -> bool:
     """Whether an operator may be computed in half precision; a trunk's own regression of joints may not."""
     if stage_of(node) not in HALF_STAGES or node.op_type in _REGRESSIONS:
         return False
-    return not f"{node.name.partition('/')[0]}.".startswith(f"{FULL_STAGE}.")
+    return not f"{node.name.partition('/')[0]}.".startswith(tuple(f"{stage}." for stage in FULL_STAGES))
 
 
 def stage_of(node: onnx.NodeProto) -> str:

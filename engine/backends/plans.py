@@ -18,7 +18,8 @@ from typing import Any, Final
 from engine.errors import EngineError
 from engine.kernels.library import kernels_card
 
-SCHEMA: Final = "usthand.plan/1"
+SCHEMA: Final = "usthand.plan/2"
+"""Another number wherever `plan_graph` makes another graph of the same file: older plans then do not fit."""
 FOLDER_VARIABLE: Final = "USTHAND_PLANS"
 """Names the folder of plans where no option does."""
 
@@ -184,26 +185,55 @@ def read_plan(folder: Path, key: PlanKey, model: Path) -> Plan:
     for path, built, digest in found:
         if built.difference(key) is None:
             return Plan(built, path, _checked_content(path, digest, remedy))
-    what = f"{model}: no TensorRT plan for {key.views} views and {key.hands} hands in {folder}"
-    same_sizes = [(path, built) for path, built, _ in found if (built.views, built.hands) == (key.views, key.hands)]
-    raise EngineError(f"{what}{_nearest(same_sizes, key)}; {remedy}")
+    raise EngineError(f"{_missing(folder, found, key, model)}; {remedy}")
 
 
-def any_plan(folder: Path, keys: Sequence[PlanKey], model: Path) -> PlanKey:
-    """The first of some keys for which there is a plan, of whatever hands and views.
+def fitting_key(
+    folder: Path, keys: Sequence[PlanKey], model: Path, views: int | None = None, hands: int = 1
+) -> PlanKey:
+    """The first of some keys for which there are plans.
+
+    Args:
+        folder: Where plans are.
+        keys: What they may be for; their hands and views stand for any.
+        model: The exported file, for the remedy.
+        views: Of the rig; None is content with one plan, of whatever hands and views.
+        hands: With `views`: there must be a plan for each of 1 to so many.
 
     Raises:
         EngineError: If there is none, with what differs in the nearest one and the remedy.
     """
-    found = list(_cards(folder))
+    found = [(path, built, digest) for path, built, digest in _cards(folder) if path.is_file()]
     for key in keys:
-        for _, built, _ in found:
-            if built.difference(replace(key, views=built.views, hands=built.hands)) is None:
-                return key
+        if views is None:
+            fits = any(
+                built.difference(replace(key, views=built.views, hands=built.hands)) is None for _, built, _ in found
+            )
+        else:
+            fits = not _lacking(found, key, views, hands)
+        if fits:
+            return key
+    if views is not None:
+        lacking = min((_lacking(found, key, views, hands) for key in keys), key=len)[0]
+        command = build_command(model, replace(lacking, hands=hands))
+        raise EngineError(f"{_missing(folder, found, lacking, model)}; run `{command}`")
     nearest = _nearest([(path, replace(built, views=1, hands=1)) for path, built, _ in found], keys[0])
     raise EngineError(
         f"{model}: no TensorRT plan in {folder}{nearest}; run `usthand build-plan {model} --views N` with N cameras"
     )
+
+
+def _lacking(found: Sequence[tuple[Path, PlanKey, str]], key: PlanKey, views: int, hands: int) -> list[PlanKey]:
+    """Of what a rig of some views wants for 1 to so many hands, that for which there is no plan."""
+    wanted = [replace(key, views=views, hands=count) for count in range(1, hands + 1)]
+    return [one for one in wanted if all(built.difference(one) is not None for _, built, _ in found)]
+
+
+def _missing(folder: Path, found: Sequence[tuple[Path, PlanKey, str]], key: PlanKey, model: Path) -> str:
+    """That there is no plan for a key, with what differs in the one that comes nearest."""
+    same_sizes = [(path, built) for path, built, _ in found if (built.views, built.hands) == (key.views, key.hands)]
+    what = f"{model}: no TensorRT plan for {key.views} views and {key.hands} hands in {folder}"
+    return f"{what}{_nearest(same_sizes, key)}"
 
 
 def _nearest(found: Sequence[tuple[Path, PlanKey]], key: PlanKey) -> str:

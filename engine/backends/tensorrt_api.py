@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from engine.backends.gpu_device import Gpu, find_gpu
 from engine.errors import EngineError
+from engine.kernels.library import kernels_reason
 
 INSTALL: Final = "pip install 'usthand[gpu]'"
 
@@ -117,7 +118,7 @@ def tensorrt_reason() -> str | None:
         gpu = find_gpu()
     except EngineError as error:
         return str(error)
-    return capability_reason(library, gpu)
+    return capability_reason(library, gpu) or kernels_reason()
 
 
 def capability_reason(library: TensorrtLibrary, gpu: Gpu) -> str | None:
@@ -171,6 +172,14 @@ def aim_at(library: TensorrtLibrary, config: Any, capability: tuple[int, int] | 
     config.set_compute_capability(target, 0)
 
 
+def _kept(path: Path) -> bytes:
+    """What a file of a cache holds; nothing where there is none, or none that may be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 class TimingCache:
     """What TensorRT measured of its kernels, kept in a file: the next build measures only what is new.
 
@@ -184,7 +193,7 @@ class TimingCache:
         self._cache: Any = None
         if library.is_rtx:
             return
-        content = path.read_bytes() if path.is_file() else b""
+        content = _kept(path)
         self._cache = config.create_timing_cache(content)
         if self._cache is None or not config.set_timing_cache(self._cache, False):
             # Of another version or GPU: measured anew.
@@ -203,10 +212,14 @@ class RuntimeCache:
         library: TensorRT compiles when it builds and has none.
         engine: A deserialised plan.
         path: The file.
+
+    Attributes:
+        kept: Whether the file holds what could be used.
     """
 
     def __init__(self, library: TensorrtLibrary, engine: Any, path: Path) -> None:
         self.path = path
+        self.kept = False
         self._engine = engine
         self._config: Any = None
         self._cache: Any = None
@@ -214,8 +227,8 @@ class RuntimeCache:
             return
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
-        if path.is_file():
-            self._cache.deserialize(path.read_bytes())
+        content = _kept(path)
+        self.kept = bool(content) and bool(self._cache.deserialize(content))
         self._config.set_runtime_cache(self._cache)
         # The whole frame is captured by us, with its copies.
         self._config.cuda_graph_strategy = library.module.CudaGraphStrategy.DISABLED

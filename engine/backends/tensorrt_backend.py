@@ -22,12 +22,31 @@ from engine.backends.cuda_memory import CudaContext
 from engine.backends.frame_graph import FrameGraph
 from engine.backends.gpu_device import Gpu, find_gpu
 from engine.backends.packing import result_packing, unpack_result, upload_packing
-from engine.backends.pictures import SLOTS, Form, PictureInputs, Ticket, check_pictures, checked_form
+from engine.backends.pictures import (
+    SLOTS,
+    Form,
+    PictureInputs,
+    Ticket,
+    check_idle,
+    check_pictures,
+    checked_form,
+    idle_slot,
+    take_back,
+)
 from engine.backends.plan_builder import PlanSettings, plan_key
 from engine.backends.plan_graph import PRECISIONS, network_card, parse_network
-from engine.backends.plans import Plan, PlanKey, any_plan, file_digest, plan_folder, read_plan, write_whole
+from engine.backends.plans import (
+    Plan,
+    PlanKey,
+    build_command,
+    file_digest,
+    fitting_key,
+    plan_folder,
+    read_plan,
+    write_whole,
+)
 from engine.backends.staging import stage_step
-from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, find_library
+from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, capability_reason, find_library
 from engine.backends.trial import trial_inputs, trial_pictures
 from engine.errors import EngineError
 from engine.kernels.library import KernelLibrary
@@ -69,18 +88,19 @@ class Frame:
         self._up, self._down = cuda.memory(self._upload.size), cuda.memory(self._packing.size)
         self._crops = cuda.memory(self._crop_bytes)
         self._graphs: dict[Form, FrameGraph] = {}
-        self.under_way = False
-        self._bind(card.model_id)
+        self.ticket: Ticket | None = None
 
-    def _bind(self, model_id: str) -> None:
-        """Let TensorRT read from where the copy arrives, and write to where the answer leaves."""
+    def bind(self) -> str | None:
+        """Let TensorRT read from where the copy arrives, and write to where the answer leaves.
+
+        Returns:
+            The first tensor that the plan lacks; None if it has all.
+        """
         sections = self._upload.arrays.sections
         places = {name: int(self._up) + sections[name].offset for name in INPUT_NAMES if name != "crops"}
         places["crops"] = int(self._crops)
         places |= {name: int(self._down) + self._packing.sections[name].offset for name in READ_OUTPUTS}
-        for name, address in places.items():
-            if not self._context.set_tensor_address(name, address):
-                raise EngineError(f"network {model_id}: the plan has no tensor {name!r}; build it again")
+        return next((name for name, at in places.items() if not self._context.set_tensor_address(name, at)), None)
 
     @property
     def graph_nodes(self) -> int:
@@ -97,6 +117,8 @@ class Frame:
         Raises:
             EngineError: If the captured work gives another answer than the work itself.
         """
+        if form in self._graphs:
+            return
         for _ in range(_WARM_UP):
             self._work(form, self._upload.size)
         self._stream.synchronize()
@@ -107,7 +129,7 @@ class Frame:
         )
         try:
             self._compare(trial[0], trial[1])
-        except EngineError:
+        except Exception:
             self._graphs.pop(form).close()
             raise
 
@@ -134,11 +156,9 @@ class Frame:
             self._graphs[form].launch(size)
         else:
             self._work(form, size)
-        self.under_way = True
 
     def finish(self) -> NetworkOutputs:
         """Wait for the work and copy the answers out."""
-        self.under_way = False
         self._stream.synchronize()
         return unpack_result(self._host_down, self._packing)
 
@@ -216,6 +236,8 @@ class TensorrtRuntime:
     Args:
         path: The exported file.
         plans: Folder of its plans; None is the user's cache.
+        views: Of the rig, for which there must be plans; None is content with a plan for any number.
+        hands: Then for 1 to so many.
         captured: Whether a frame is one CUDA graph; without it, for comparison, each part is launched by itself.
 
     Raises:
@@ -223,25 +245,38 @@ class TensorrtRuntime:
             with the command that builds one.
     """
 
-    def __init__(self, path: Path, plans: Path | None = None, *, captured: bool = True) -> None:
-        fitting = _fitting(path, plan_folder(plans))
+    def __init__(
+        self,
+        path: Path,
+        plans: Path | None = None,
+        *,
+        views: int | None = None,
+        hands: int = 1,
+        captured: bool = True,
+    ) -> None:
+        fitting = _fitting(path, plan_folder(plans), views, hands)
         self._library, self._gpu, self._card, self._plan_key = fitting
         self._path, self._folder, self._captured = path, plan_folder(plans), captured
-        self._cuda: CudaContext | None = CudaContext()
-        self._log = self._library.logger()
-        with self._cuda.current():
-            self._kernels = KernelLibrary()
-            self._runtime = self._library.module.Runtime(self._log)
         self._buckets: dict[tuple[int, int], _Bucket] = {}
+        self._log = self._library.logger()
+        cuda = CudaContext()
+        try:
+            with cuda.current():
+                self._kernels = KernelLibrary()
+                self._runtime = self._library.module.Runtime(self._log)
+        except BaseException:
+            cuda.close()
+            raise
+        self._cuda: CudaContext | None = cuda
 
     @staticmethod
-    def check(path: Path, plans: Path | None = None) -> None:
+    def check(path: Path, plans: Path | None = None, *, views: int | None = None, hands: int = 1) -> None:
         """See whether there is a plan for a file; nothing is made on the GPU.
 
         Raises:
             EngineError: As the constructor.
         """
-        _fitting(path, plan_folder(plans))
+        _fitting(path, plan_folder(plans), views, hands)
 
     @property
     def card(self) -> ModelCard:
@@ -288,22 +323,22 @@ class TensorrtRuntime:
         """
         form = checked_form(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        frames = self._ready(hands, views, form).frames
-        number = next((number for number, frame in enumerate(frames) if not frame.under_way), None)
-        if number is None:
-            raise EngineError(f"network {self._card.model_id}: {SLOTS} steps are under way; collect one first")
+        frame = idle_slot(self._ready(hands, views, form).frames, self._card)
         with self._opened().current():
-            frames[number].start(inputs)
-        return Ticket(hands, views, number)
+            frame.start(inputs)
+        frame.ticket = Ticket(hands, views)
+        return frame.ticket
 
     def collect(self, ticket: Ticket) -> NetworkOutputs:
         """Wait for a step.
 
         Raises:
-            EngineError: If the GPU fails, or the network is closed.
+            EngineError: If the GPU fails, the step was collected already, or the network is closed.
         """
-        with self._opened().current():
-            return self._buckets[ticket.hands, ticket.views].frames[ticket.slot].finish()
+        cuda, bucket = self._opened(), self._buckets.get((ticket.hands, ticket.views))
+        frame = take_back(() if bucket is None else bucket.frames, ticket, self._card)
+        with cuda.current():
+            return frame.finish()
 
     def graph_nodes(self, hands: int, views: int) -> int:
         """Kernels and copies in the graph of a frame; 0 where none is captured."""
@@ -320,7 +355,7 @@ class TensorrtRuntime:
         """
         check_pictures(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        frame = self._ready(hands, views, "pictures").frames[0]
+        frame = idle_slot(self._ready(hands, views, "pictures").frames, self._card)
         with self._opened().current():
             return frame.stage_times_ms(inputs, repeats)
 
@@ -336,10 +371,9 @@ class TensorrtRuntime:
             return
         cuda, self._cuda = self._cuda, None
         with cuda.current():
-            for bucket in self._buckets.values():
-                for frame in bucket.frames:
-                    frame.close()
-            self._buckets.clear()
+            # What pycuda frees once the context is given back stays: nothing here may hold a bucket that is closed.
+            while self._buckets:
+                self._buckets.popitem()[1].close()
             self._runtime = None
             self._kernels.close()
         cuda.close()
@@ -359,6 +393,7 @@ class TensorrtRuntime:
                 bucket = self._bucket(cuda, plan)
             self._buckets[hands, views] = bucket
         if form not in bucket.prepared:
+            check_idle(bucket.frames, self._card)
             with cuda.current():
                 make = trial_pictures if form == "pictures" else trial_inputs
                 trial = [make(self._card, hands, views, seed=seed) for seed in range(2)]
@@ -369,16 +404,26 @@ class TensorrtRuntime:
         return bucket
 
     def _bucket(self, cuda: CudaContext, plan: Plan) -> _Bucket:
+        # It fits and is whole: without --force it would be said to be there.
+        remedy = f"run `{build_command(self._path, plan.key)} --force`"
         engine = self._runtime.deserialize_cuda_engine(plan.content)
         if engine is None:
-            raise EngineError(f"{plan.path}: {self._library} does not take it ({self._log.last_error}); build it again")
+            said = self._log.last_error or "it does not say why"
+            raise EngineError(f"{plan.path}: {self._library} does not take it ({said}); {remedy}")
         cache = RuntimeCache(self._library, engine, self._cache_path(plan.key))
-        frames = [
-            Frame(cuda, self._card, plan.key.hands, plan.key.views, cache.context(), self._kernels, self._captured)
-            for _ in range(SLOTS)
-        ]
-        _LOG.info("%s: %s for %d views, %d hands", self._card.model_id, plan.path, plan.key.views, plan.key.hands)
-        return _Bucket(frames, cache)
+        bucket = _Bucket(cache)
+        hands, views = plan.key.hands, plan.key.views
+        try:
+            for _ in range(SLOTS):
+                context = cache.context()
+                bucket.frames.append(Frame(cuda, self._card, hands, views, context, self._kernels, self._captured))
+                if (lacking := bucket.frames[-1].bind()) is not None:
+                    raise EngineError(f"{plan.path}: it has no tensor {lacking!r}; {remedy}")
+        except BaseException:
+            bucket.close()
+            raise
+        _LOG.info("%s: %s for %d views, %d hands", self._card.model_id, plan.path, views, hands)
+        return bucket
 
     def _cache_path(self, key: PlanKey) -> Path:
         """What was compiled for a plan, on this very GPU."""
@@ -386,43 +431,54 @@ class TensorrtRuntime:
         return self._folder / f"runtime-{here}.cache"
 
 
-def _fitting(path: Path, folder: Path) -> tuple[TensorrtLibrary, Gpu, ModelCard, PlanKey]:
+def _fitting(
+    path: Path, folder: Path, views: int | None, hands: int
+) -> tuple[TensorrtLibrary, Gpu, ModelCard, PlanKey]:
     """Library, GPU and card of a file, and what its plans must be for; its hands and views stand for any.
 
     Raises:
-        EngineError: If there is no plan that fits.
+        EngineError: If the library does not run on the GPU, or there is no plan that fits.
     """
-    library, gpu, content = find_library(), find_gpu(), read_model(path)
+    library, gpu = find_library(), find_gpu()
+    if (reason := capability_reason(library, gpu)) is not None:
+        raise EngineError(reason)
+    content = read_model(path)
     card = network_card(parse_network(content, str(path)), str(path))
     digest = file_digest(content)
     # Whichever was built; the best one first.
     ways = [PlanSettings(precision, plugin) for precision in PRECISIONS for plugin in (True, False)]
     keys = dict.fromkeys(plan_key(digest, library, gpu, settings, 1, 1) for settings in ways)
-    return library, gpu, card, any_plan(folder, list(keys), path)
+    return library, gpu, card, fitting_key(folder, list(keys), path, views, hands)
 
 
 class _Bucket:
     """The frames of so many hands and views.
 
     Args:
-        frames: One a slot.
         cache: What was compiled for them.
+
+    Attributes:
+        frames: One a slot.
     """
 
-    def __init__(self, frames: list[Frame], cache: RuntimeCache) -> None:
-        self.frames = frames
+    def __init__(self, cache: RuntimeCache) -> None:
+        self.frames: list[Frame] = []
         self.prepared: set[Form] = set()
         self._cache = cache
 
+    def close(self) -> None:
+        """Give back the frames' memory; what is left of it goes with this, in the same context."""
+        while self.frames:
+            self.frames.pop().close()
+
     def keep(self) -> None:
         """Keep what was compiled, if the library compiles when it runs and it is not kept yet."""
-        if self._cache.path.is_file():
-            return
-        content = self._cache.content()
+        content = None if self._cache.kept else self._cache.content()
         if content is None:
             return
         try:
             write_whole(self._cache.path, content)
+            self._cache.kept = True
         except OSError as error:
             _LOG.warning(
                 "%s: what was compiled cannot be kept (%s); the next start takes as long", error.filename, error

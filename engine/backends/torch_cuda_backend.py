@@ -6,10 +6,11 @@ bytes that go up is changed in it. Two frames can be under way at once, each wit
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,17 @@ from engine.backends.gpu_network import for_gpu
 from engine.backends.gpu_settings import GpuSettings
 from engine.backends.gpu_step_compiler import compile_step
 from engine.backends.gpu_trace import Step, trace_step
-from engine.backends.pictures import SLOTS, Form, PictureInputs, Ticket, check_pictures, checked_form
+from engine.backends.pictures import (
+    SLOTS,
+    Form,
+    PictureInputs,
+    Ticket,
+    check_idle,
+    check_pictures,
+    checked_form,
+    idle_slot,
+    take_back,
+)
 from engine.backends.torch_backend import load_exported
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
@@ -56,7 +67,12 @@ class _Slot:
         self.frame = frame
         self.stream = stream
         self.graphs: dict[Form, CapturedGraph] = {}
-        self.under_way = False
+        self.ticket: Ticket | None = None
+
+    def close(self) -> None:
+        """Give back its graphs."""
+        for graph in self.graphs.values():
+            graph.close()
 
 
 class TorchCudaRuntime:
@@ -171,28 +187,24 @@ class TorchCudaRuntime:
         """
         form = checked_form(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        slots = self._ready(hands, views, form)
-        number = next((number for number, slot in enumerate(slots) if not slot.under_way), None)
-        if number is None:
-            raise EngineError(f"network {self._card.model_id}: {SLOTS} steps are under way; collect one first")
-        slot = slots[number]
+        slot = idle_slot(self._ready(hands, views, form), self._card)
         with self._failures("a step"):
             self._enter()
             size = slot.frame.stage(inputs)
             self._launch(slot, form, size)
-        slot.under_way = True
-        return Ticket(hands, views, number)
+        slot.ticket = Ticket(hands, views)
+        return slot.ticket
 
     def collect(self, ticket: Ticket) -> NetworkOutputs:
         """Wait for a step.
 
         Raises:
-            EngineError: If the GPU fails, or the network is closed.
+            EngineError: If the GPU fails, the step was collected already, or the network is closed.
         """
         if self._network is None:
             raise EngineError(f"network {self._card.model_id} is closed; open it again")
-        slot = self._buckets[ticket.hands, ticket.views][1][ticket.slot]
-        slot.under_way = False
+        _, slots = self._buckets.get((ticket.hands, ticket.views), (None, ()))
+        slot = take_back(slots, ticket, self._card)
         with self._failures("a step"):
             slot.stream.synchronize()
             return slot.frame.outputs()
@@ -205,7 +217,7 @@ class TorchCudaRuntime:
         """
         check_pictures(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        slot = self._ready(hands, views, "pictures")[0]
+        slot = idle_slot(self._ready(hands, views, "pictures"), self._card)
         with self._failures("a step"), torch.no_grad(), arithmetic(self._settings):
             self._enter()
             with torch.cuda.stream(slot.stream):
@@ -224,7 +236,7 @@ class TorchCudaRuntime:
         """
         check_pictures(inputs, self._card)
         hands, views = inputs.view_mask.shape
-        slot = self._ready(hands, views, "pictures")[0]
+        slot = idle_slot(self._ready(hands, views, "pictures"), self._card)
         with self._failures("timing"), torch.no_grad(), arithmetic(self._settings):
             self._enter()
             size = slot.frame.stage(inputs)
@@ -250,11 +262,12 @@ class TorchCudaRuntime:
         with self._failures("closing"):
             self._enter()
             torch.cuda.synchronize(self._device)
-            for _, slots in buckets.values():
-                for slot in slots:
-                    for graph in slot.graphs.values():
-                        graph.close()
-            buckets.clear()
+            # Nothing here may hold a bucket once it is closed, or its memory stays in PyTorch's cache.
+            while buckets:
+                _close(buckets.popitem()[1][1])
+            self._kernels.close()
+            # A traced step refers to itself.
+            gc.collect()
             torch.cuda.empty_cache()
 
     def _enter(self) -> None:
@@ -275,8 +288,10 @@ class TorchCudaRuntime:
         if self._network is None:
             raise EngineError(f"network {self._card.model_id} is closed; open it again")
         found = self._buckets.get((hands, views))
-        if found is not None and (not self._settings.captured or form in found[1][0].graphs):
-            return found[1]
+        if found is not None:
+            if not self._settings.captured or all(form in slot.graphs for slot in found[1]):
+                return found[1]
+            check_idle(found[1], self._card)
         with self._failures(f"getting ready for {views} views and {hands} hands"):
             self._enter()
             with torch.no_grad(), arithmetic(self._settings):
@@ -284,6 +299,8 @@ class TorchCudaRuntime:
                     found = self._bucket(hands, views)
                     self._buckets[hands, views] = found
                 for slot in found[1]:
+                    if form in slot.graphs:
+                        continue
                     self._warm_up(slot, form)
                     if self._settings.captured:
                         slot.graphs[form] = CapturedGraph(
@@ -350,6 +367,11 @@ def _times_ms(work: Callable[[], None], stream: torch.cuda.Stream, repeats: int)
     graph.close()
     # The first one brings the graph to the GPU.
     return np.array([start.elapsed_time(end) for start, end in marks[1:]])
+
+
+def _close(slots: Sequence[_Slot]) -> None:
+    for slot in slots:
+        slot.close()
 
 
 def _gpu(number: int) -> torch.device:

@@ -25,6 +25,8 @@ CROP_MULTIPLE_PX: Final = 32
 
 _WARP: Final = 32
 _LEAST_CAPABILITY: Final = (7, 5)
+# As the driver says it: a thousand times the version of the CUDA that it brings.
+_LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
@@ -270,6 +272,12 @@ def kernels_reason() -> str | None:
             raise
         except RuntimeError as error:
             raise _no_driver(error) from error
+        version = int(checked(driver.cuDriverGetVersion(), "cuDriverGetVersion"))
+        if version < _LEAST_DRIVER:
+            raise EngineError(
+                f"the NVIDIA driver is one of CUDA {version // 1000}.{version % 1000 // 10}; the kernels need one of "
+                "CUDA 13: update it to 580 or newer"
+            )
         device = checked(driver.cuDeviceGet(0), "cuDeviceGet")
         check_capability(_capability(driver, device), "the GPU")
     except EngineError as error:

@@ -62,7 +62,7 @@ def bench(
         config = RigConfig(name=f"{views} rendered cameras", cameras=cameras)
     else:
         config, calibrated = open_rig(rig)
-    engine = open_engine(model, backend=backend)
+    engine = open_engine(model, backend=backend, views=len(calibrated))
     try:
         session = open_session(config, calibrated, "lossless")
         with shown_progress(frames) as advance:

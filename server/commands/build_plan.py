@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -79,21 +83,45 @@ def build_plan(
     sizes = [(count, hand) for count in read_views(views) for hand in range(1, hands + 1)]
     folder = plan_folder(plan)
     library = find_library()
-    with shown_parts() as parts:
+    with _ctrl_c() as pressed, shown_parts() as parts:
         percent = parts.part("percent", 100 * len(sizes))
         for number, (count, hand) in enumerate(sizes):
             title = f"{count} view{'s' * (count > 1)}, {hand} hand{'s' * (hand > 1)}"
             percent.reach(100 * number, title)
-            watch = BuildWatch(partial(_tell, percent, number, title))
+            watch = BuildWatch(partial(_tell, percent, number, title), pressed)
             built = build(path, folder, library, settings, views=count, hands=hand, force=force, watch=watch)
             took = f"built in {built.seconds:.1f} s" if built.seconds else "was there"
             typer.echo(f"{built.path}: {title}, {built.size_bytes / 1e6:.1f} MB, {took}")
+            if pressed():
+                break
     typer.echo(f"{len(sizes)} plans of {model} by {library} in {folder}")
 
 
 def _tell(percent: Part, number: int, title: str, phase: str, share: float) -> None:
     """Say how far the build of a plan is."""
     percent.reach(round(100 * (number + share)), f"{title}: {phase}" if phase else title)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, to be asked meanwhile; it is raised at the end.
+
+    Raised where it was pressed, it comes up in a call from TensorRT, which swallows it and builds on.
+    """
+    from engine.errors import EngineError
+
+    pressed = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: pressed.set())
+    try:
+        yield pressed.is_set
+    except EngineError as error:
+        if pressed.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 def read_views(text: str) -> list[int]:

@@ -79,6 +79,6 @@ def demo(
         title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",
         rig=rig,
         open_session=lambda: CaptureSession(config, rig, mode="live", scene=scene),
-        models=ModelPlace(model, partial(open_engine, backend=backend, smoothing=smoothing), models),
+        models=ModelPlace(model, partial(open_engine, backend=backend, smoothing=smoothing, views=views), models),
         recordings=RecordingPlace(recordings, config),
     )

@@ -37,7 +37,7 @@ def pseudo_label(
     from training.footage import label_footage
 
     config, calibrated = open_rig(rig)
-    engine = open_engine(model, backend=backend, hand_model=hand_model)
+    engine = open_engine(model, backend=backend, hand_model=hand_model, views=len(calibrated))
     try:
         with shown_progress(limit) as advance:
             windows = label_footage(

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +63,8 @@ def record(
     config, calibrated = open_rig(rig)
     _check(config, out, lossless=lossless)
     session = open_session(config, calibrated, "lossless" if lossless else "live")
-    engine = open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing) if poses else None
+    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing, views=len(calibrated))
+    engine = opened(model) if poses else None
     card = None if engine is None else engine.card
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def replay(
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_replay(recording, speed, loop=loop)
-    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing)
+    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing, views=len(calibrated))
     run_service(
         chosen,
         title=f"Replaying {recording} with {len(calibrated)} cameras.",

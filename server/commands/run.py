@@ -36,7 +36,8 @@ def run(
     from server.progress import shown_progress
 
     config, calibrated = open_rig(rig)
-    engine = open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing)
+    views = len(calibrated)
+    engine = open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing, views=views)
     try:
         session = open_session(config, calibrated, "lossless")
         with shown_progress(limit) as advance:

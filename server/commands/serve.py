@@ -65,7 +65,7 @@ def serve(
     outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_rig(rig)
-    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing)
+    opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing, views=len(calibrated))
     run_service(
         chosen,
         title=f"Serving rig {config.name or rig.name!r} with {len(calibrated)} cameras.",

@@ -90,6 +90,12 @@ def test_the_bases_are_of_one_version() -> None:
     assert re.fullmatch(r"CUDA=13\.\d+\.\d+", instructions("ARG", DOCKERFILES["Dockerfile.gpu"])[0])
 
 
+def test_pycuda_is_built_without_what_the_last_image_lacks() -> None:
+    (built,) = [line for line in instructions("RUN", DOCKERFILES["Dockerfile.gpu"]) if "pip install" in line]
+    settings = "echo 'CUDA_ENABLE_CURAND = False' > ~/.aksetup-defaults.py"
+    assert settings in built[: built.index("pip install")]
+
+
 def test_the_gpu_service_has_one_gpu_and_writes_only_plans() -> None:
     service = COMPOSE["services"]["gpu"]
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]

@@ -43,12 +43,12 @@ class _Opened:
     """Stands in for `engine.backends.open_runtime`, with an oracle for what is in the file."""
 
     def __init__(self) -> None:
-        self.asked: tuple[Path, str] | None = None
+        self.asked: tuple[Path, str, int | None, int] | None = None
         self.runtime = Oracle()
 
-    def __call__(self, path: Path, backend: str, hand_model: HandModel) -> Oracle:
+    def __call__(self, path: Path, backend: str, hand_model: HandModel, *, views: int | None, hands: int) -> Oracle:
         assert hand_model.side == "right"
-        self.asked = path, backend
+        self.asked = path, backend, views, hands
         return self.runtime
 
 
@@ -63,8 +63,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> _Opened:
 def test_a_file_opens_the_network_engine(name: str, opened: _Opened, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(b"a network")
-    engine = open_engine(str(path), backend="torch")
-    assert opened.asked == (path, "torch")
+    engine = open_engine(str(path), backend="torch", views=4, max_hands=3)
+    assert opened.asked == (path, "torch", 4, 3)
     assert engine.card.kind == "network"
     assert engine.card.model_id == opened.runtime.card.model_id
     engine.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any
@@ -47,10 +48,14 @@ class Machine:
 
     Args:
         refuses_resizing: The driver cannot change a copy in a graph.
+
+    Attributes:
+        capability: Its compute capability.
     """
 
     def __init__(self, refuses_resizing: bool = False) -> None:
         self.refuses_resizing = refuses_resizing
+        self.capability = (8, 9)
         self.recording: list[Copy | Callable[[], None]] | None = None
         self.captures = 0
         self.launches = 0
@@ -58,6 +63,8 @@ class Machine:
         self.events = 0
         self.uploaded: list[int] = []
         self.allocated: dict[int, NDArray[np.uint8]] = {}
+        # Page-locked memory that is held; what is let go while no context is current stays.
+        self.pinned = 0
 
     def submit(self, work: Copy | Callable[[], None]) -> None:
         """Run work, or record it."""
@@ -155,11 +162,20 @@ class Machine:
         def fill(allocation: Allocation, value: int, size: int) -> None:
             allocation.values[:size] = value
 
+        def let_go() -> None:
+            machine.pinned -= machine.contexts > 0
+
+        def pinned(size: int, kind: type[np.generic]) -> NDArray[Any]:
+            memory = np.zeros(size, kind)
+            machine.pinned += 1
+            weakref.finalize(memory, let_go)
+            return memory
+
         module: Any = types.ModuleType("pycuda.driver")
         module.Error, module.MemoryError = Error, MemoryFullError
         module.init = lambda: None
         module.Device, module.Stream, module.mem_alloc, module.memset_d8 = Device, Stream, Allocation, fill
-        module.pagelocked_zeros, module.Event = np.zeros, Event
+        module.pagelocked_zeros, module.Event = pinned, Event
         module.mem_get_info = lambda: (1000, 1000 + sum(held.nbytes for held in machine.allocated.values()))
         module.memcpy_htod_async, module.memcpy_dtoh_async, module.memcpy_dtod_async = upload, download, within
         return module  # type: ignore[no-any-return]
@@ -195,6 +211,9 @@ class Machine:
             machine.captures += 1
             return Code.CUDA_SUCCESS, graph
 
+        def capability(kind: str, _device: int) -> tuple[Code, int]:
+            return Code.CUDA_SUCCESS, dict(zip(("major", "minor"), machine.capability, strict=True))[kind]
+
         def nodes(graph: list[Any], count: int) -> tuple[Code, list[Any], int]:
             return Code.CUDA_SUCCESS, graph[:count], len(graph)
 
@@ -221,7 +240,7 @@ class Machine:
         module.cuDeviceGetCount = lambda: (Code.CUDA_SUCCESS, 1)
         module.cuDeviceGet = lambda ordinal: (Code.CUDA_SUCCESS, ordinal)
         module.cuDeviceGetName = lambda size, _device: (Code.CUDA_SUCCESS, b"Host GPU".ljust(size, b"\0"))
-        module.cuDeviceGetAttribute = lambda kind, _device: (Code.CUDA_SUCCESS, {"major": 8, "minor": 9}[kind])
+        module.cuDeviceGetAttribute = capability
         module.cuDriverGetVersion = lambda: (Code.CUDA_SUCCESS, 13000)
         return module  # type: ignore[no-any-return]
 

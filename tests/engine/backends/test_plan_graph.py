@@ -15,11 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.backends.base import INPUT_NAMES, READ_OUTPUTS
 from engine.backends.plan_graph import (
-    FULL_STAGE,
+    FULL_STAGES,
     HALF_STAGES,
     Precision,
     expected_searches,
     is_half,
+    make_half,
     network_card,
     parse_network,
     ready_graph,
@@ -82,7 +83,7 @@ def test_convolutions_are_half_and_geometry_is_float32(lite: bytes, precision: P
                 assert half not in kinds, node.name
     weights = {entry.name: entry for entry in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and stage_of(node) in HALF_STAGES]
-    first = [node for node in convolutions if node.name.startswith(f"{FULL_STAGE}.")]
+    first = [node for node in convolutions if node.name.startswith(FULL_STAGES)]
     others = [node for node in convolutions if node not in first]
     assert (len(first), len(others)) == (9, 45)
     for chosen, kind in ((first, TensorProto.FLOAT), (others, half)):
@@ -204,3 +205,25 @@ def test_sizes_that_no_network_takes_are_refused(views: int, hands: int) -> None
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(EngineError, match="is no ONNX file, or an incomplete one"):
         ready_graph(b"nonsense", "x.onnx", views=1, hands=1, precision="fp32", plugin=False)
+
+
+def test_pictures_are_normalised_in_float32() -> None:
+    """As in PyTorch on a GPU: what is rounded before the first convolution counts most."""
+    names = dict.fromkeys(("images", "scaled", "first", "maps"), TensorProto.FLOAT)
+    values = {name: helper.make_tensor_value_info(name, kind, [1, 3, 8, 8]) for name, kind in names.items()}
+    scale = numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "scale")
+    weight = numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "weight")
+    nodes = [
+        helper.make_node("Mul", ["images", "scale"], ["scaled"], "backbone.normalise/Mul_0"),
+        helper.make_node("Conv", ["scaled", "weight"], ["first"], "backbone.stages.0.0/Conv_1"),
+        helper.make_node("Conv", ["first", "weight"], ["maps"], "backbone.stages.1.0/Conv_2"),
+    ]
+    graph = helper.make_graph(nodes, "trunk", [values["images"]], [values["maps"]], [scale, weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    assert make_half(model, "fp16", "trunk.onnx") == 1
+    types = element_types(model)
+    assert (types["scaled"], types["first"], types["first/half"]) == (
+        TensorProto.FLOAT,
+        TensorProto.FLOAT,
+        TensorProto.FLOAT16,
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.plans import ANY, FOLDER_VARIABLE, PlanKey, any_plan, plan_folder, read_plan, write_plan
+from engine.backends.plans import ANY, FOLDER_VARIABLE, SCHEMA, PlanKey, fitting_key, plan_folder, read_plan, write_plan
 from engine.errors import EngineError
 
 KEY = PlanKey(
@@ -55,7 +55,7 @@ def test_a_plan_that_does_not_fit_is_refused_with_both_values(
     with pytest.raises(EngineError, match=f"fits: .*was built for .*{said}; {remedy}"):
         read_plan(tmp_path, replace(KEY, **change), MODEL)
     with pytest.raises(EngineError, match=f"was built for .*{said}; run `usthand build-plan lite.onnx"):
-        any_plan(tmp_path, [replace(KEY, **change, views=1)], MODEL)
+        fitting_key(tmp_path, [replace(KEY, **change, views=1)], MODEL)
 
 
 def test_the_nearest_plan_is_the_one_that_is_told(tmp_path: Path) -> None:
@@ -70,7 +70,33 @@ def test_other_sizes_are_not_taken_for_it(tmp_path: Path) -> None:
     write_plan(tmp_path, KEY, b"a plan", {})
     with pytest.raises(EngineError, match=r"no TensorRT plan for 8 views and 2 hands in .*; run .*--views 8 --hands 2"):
         read_plan(tmp_path, replace(KEY, views=8, hands=2), MODEL)
-    assert any_plan(tmp_path, [replace(KEY, views=1, hands=1)], MODEL) == replace(KEY, views=1, hands=1)
+    assert fitting_key(tmp_path, [replace(KEY, views=1, hands=1)], MODEL) == replace(KEY, views=1, hands=1)
+
+
+def test_a_rig_wants_a_plan_for_each_number_of_hands(tmp_path: Path) -> None:
+    second = replace(KEY, precision="fp32")
+    keys = [KEY, second]
+    write_plan(tmp_path, KEY, b"one", {})
+    for hands in (1, 2):
+        write_plan(tmp_path, replace(second, hands=hands), b"other", {})
+    assert fitting_key(tmp_path, keys, MODEL, 4) == KEY
+    assert fitting_key(tmp_path, keys, MODEL, 4, 2) == second
+    with pytest.raises(EngineError, match=r"for 4 views and 3 hands in .* --hands 3 --precision fp32`"):
+        fitting_key(tmp_path, keys, MODEL, 4, 3)
+
+
+def test_a_card_without_its_plan_fits_nothing(tmp_path: Path) -> None:
+    write_plan(tmp_path, KEY, b"a plan", {}).unlink()
+    for views in (None, 4):
+        with pytest.raises(EngineError, match="no TensorRT plan"):
+            fitting_key(tmp_path, [KEY], MODEL, views)
+
+
+def test_a_plan_of_a_graph_that_was_made_otherwise_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    card = write_plan(tmp_path, KEY, b"a plan", {}).with_suffix(".json")
+    card.write_text(card.read_text().replace(SCHEMA, "usthand.plan/1"))
+    with pytest.raises(EngineError, match="no TensorRT plan for 4 views"):
+        read_plan(tmp_path, KEY, MODEL)
 
 
 @pytest.mark.parametrize("content", [b"", b"a pla", b"b plan"])

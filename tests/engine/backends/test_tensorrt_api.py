@@ -10,7 +10,15 @@ import pytest
 
 from engine.backends import best_backend, open_runtime
 from engine.backends.gpu_device import Gpu, find_gpu
-from engine.backends.tensorrt_api import TensorrtLibrary, aim_at, capability_reason, find_library, tensorrt_reason
+from engine.backends.tensorrt_api import (
+    RuntimeCache,
+    TensorrtLibrary,
+    TimingCache,
+    aim_at,
+    capability_reason,
+    find_library,
+    tensorrt_reason,
+)
 from engine.errors import EngineError
 from engine.factory import shipped_path
 from tests.engine.backends.host_gpu import Machine
@@ -166,3 +174,29 @@ def test_without_a_plan_auto_takes_another_backend_and_tensorrt_names_the_comman
         assert best_backend(path) != "tensorrt"
     assert "backend tensorrt is not used: " in caplog.text
     assert "no TensorRT plan in" in caplog.text
+
+
+def test_a_cache_that_cannot_be_used_is_made_anew(tmp_path: Any) -> None:
+    module = rtx()
+    module.CudaGraphStrategy = types.SimpleNamespace(DISABLED=0)
+    cache = types.SimpleNamespace(deserialize=lambda content: content == b"good", serialize=lambda: b"good")
+    config = types.SimpleNamespace(create_runtime_cache=lambda: cache, set_runtime_cache=lambda _cache: None)
+    engine = types.SimpleNamespace(create_runtime_config=lambda: config)
+    path = tmp_path / "runtime.cache"
+    library = TensorrtLibrary("tensorrt-rtx", "1.7", module, None)
+    assert not RuntimeCache(library, engine, path).kept
+    for content, kept in ((b"damaged", False), (b"good", True)):
+        path.write_bytes(content)
+        assert RuntimeCache(library, engine, path).kept == kept
+    # One that may not be read: here, since it is a folder.
+    assert not RuntimeCache(library, engine, tmp_path).kept
+    given: list[bytes] = []
+    building = types.SimpleNamespace(create_timing_cache=given.append, set_timing_cache=lambda *_: True)
+    TimingCache(TensorrtLibrary("tensorrt", "11", module, None), building, tmp_path)
+    assert given[0] == b""
+
+
+def test_a_driver_that_is_too_old_is_said(gpu_machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpu_machine
+    monkeypatch.setattr(sys.modules["cuda.bindings.driver"], "cuDriverGetVersion", lambda: (0, 12080))
+    assert "the NVIDIA driver is one of CUDA 12.8" in str(tensorrt_reason())

@@ -11,8 +11,10 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from engine.backends import best_backend
+from engine.backends.cuda_memory import CudaContext
 from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
-from engine.backends.pictures import PictureInputs, PictureRuntime
+from engine.backends.pictures import PictureInputs, PictureRuntime, Ticket
 from engine.backends.plan_builder import PlanSettings, build_plan
 from engine.backends.tensorrt_api import find_library
 from engine.backends.tensorrt_backend import TensorrtRuntime
@@ -52,6 +54,7 @@ def opened(machine: Machine, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
     for runtime in runtimes:
         runtime.close()
     assert not machine.allocated
+    assert not machine.pinned
 
 
 def pictures_of(hands: int, views: int, *, seed: int = 0) -> PictureInputs:
@@ -213,3 +216,99 @@ def test_a_capture_that_fails_leaves_the_stream_usable(
     monkeypatch.setattr(machine, "submit", plain)
     inputs = pictures_of(1, 3)
     assert runtime.run_pictures(inputs).state.tobytes() == inputs.state.tobytes()
+
+
+def test_a_step_is_collected_once(opened: Opener) -> None:
+    runtime = opened()
+    inputs = [pictures_of(1, 3, seed=seed) for seed in range(2)]
+    done = runtime.submit(inputs[0])
+    runtime.collect(done)
+    under_way = runtime.submit(inputs[1])
+    with pytest.raises(EngineError, match="this step is not under way here; collect each step once"):
+        runtime.collect(done)
+    with pytest.raises(EngineError, match="this step is not under way here"):
+        runtime.collect(Ticket(2, 5))
+    runtime.submit(inputs[0])
+    with pytest.raises(EngineError, match="2 steps are under way"):
+        runtime.submit(inputs[0])
+    assert runtime.collect(under_way).state.tobytes() == inputs[1].state.tobytes()
+
+
+def test_what_comes_between_leaves_a_step_under_way_alone(opened: Opener) -> None:
+    runtime = opened()
+    inputs, others = pictures_of(1, 3, seed=1), pictures_of(1, 3, seed=2)
+    ticket = runtime.submit(inputs)
+    runtime.stage_times_ms(others, 2)
+    with pytest.raises(EngineError, match="while a step is under way; collect that first"):
+        runtime.run(trial_inputs(CARD, 1, 3))
+    assert runtime.collect(ticket).state.tobytes() == inputs.state.tobytes()
+    assert runtime.run(trial_inputs(CARD, 1, 3)).valid.shape == (1,)
+
+
+def test_a_gpu_that_the_library_does_not_run_on_is_refused(
+    opened: Opener,
+    machine: Machine,  # noqa: F811
+    model: Path,
+) -> None:
+    opened()
+    machine.capability = (7, 0)
+    for call in (
+        lambda: TensorrtRuntime(model, model.parent / "plans"),
+        lambda: build_plan(
+            model, model.parent / "plans", find_library(), PlanSettings("fp32", plugin=False), views=3, hands=1
+        ),
+    ):
+        with pytest.raises(EngineError, match=r"Host GPU has compute capability 7\.0; tensorrt .* needs 7\.5 or newer"):
+            call()
+
+
+def test_a_rigs_plans_are_there_or_it_is_said_at_once(opened: Opener, model: Path) -> None:
+    opened()
+    plans = model.parent / "plans"
+    TensorrtRuntime.check(model, plans)
+    TensorrtRuntime.check(model, plans, views=3, hands=2)
+    with pytest.raises(EngineError, match=r"for 4 views and 1 hands in .* --views 4 --hands 2`"):
+        TensorrtRuntime(model, plans, views=4, hands=2)
+    with pytest.raises(EngineError, match=r"for 3 views and 3 hands in .* --views 3 --hands 3 --pre"):
+        TensorrtRuntime.check(model, plans, views=3, hands=3)
+
+
+def test_auto_takes_plans_for_the_rigs_cameras_alone(
+    opened: Opener, model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened()
+    monkeypatch.setenv("USTHAND_PLANS", str(model.parent / "plans"))
+    monkeypatch.setattr("engine.backends.has_nvidia_driver", lambda: True)
+    assert best_backend(model, 3, 2) == "tensorrt"
+    with caplog.at_level("INFO"):
+        assert best_backend(model, 4, 2) != "tensorrt"
+    assert "no TensorRT plan for 4 views and 1 hands" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["deserialize_cuda_engine", "set_tensor_address"])
+def test_a_plan_that_tensorrt_does_not_take_is_built_by_force(
+    opened: Opener, model: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    runtime = opened()
+    if broken == "deserialize_cuda_engine":
+        monkeypatch.setattr(type(runtime._runtime), broken, lambda *_: None)
+    else:
+        context = runtime._runtime.deserialize_cuda_engine(stub_model().SerializeToString()).create_execution_context()
+        monkeypatch.setattr(type(context), broken, lambda *_: False)
+    # Without --force it would be found to be there.
+    with pytest.raises(EngineError, match=rf"run `usthand build-plan {model} --views 3 --hands 1 .*--force`"):
+        runtime.prepare(3, 1)
+
+
+def test_a_library_that_fails_leaves_no_context(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    detached: list[CudaContext] = []
+    monkeypatch.setattr(CudaContext, "close", lambda context: detached.append(context))
+
+    def failing() -> None:
+        raise EngineError("the kernels do not load")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("engine.backends.tensorrt_backend.KernelLibrary", failing)
+        with pytest.raises(EngineError, match="the kernels do not load"):
+            opened()
+    assert len(detached) == 1

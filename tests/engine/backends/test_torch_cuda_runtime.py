@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -16,9 +18,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from engine.backends import NetworkOutputs, torch_cuda_backend  # noqa: E402
-from engine.backends.gpu_bench import joints_apart_mm, measure_frames  # noqa: E402
+from engine.backends.gpu_bench import energy_reader, joints_apart_mm, measure_frames  # noqa: E402
 from engine.backends.gpu_settings import GpuSettings  # noqa: E402
-from engine.backends.pictures import PictureRuntime  # noqa: E402
+from engine.backends.pictures import PictureRuntime, Ticket  # noqa: E402
 from engine.backends.torch_cuda_backend import TorchCudaRuntime, build_step  # noqa: E402
 from engine.backends.trial import trial_inputs, trial_pictures  # noqa: E402
 from engine.errors import EngineError  # noqa: E402
@@ -106,10 +108,12 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     monkeypatch.setattr(torch_cuda_backend, "gpu_reason", lambda: None)
     monkeypatch.setattr(torch_cuda_backend, "_gpu", lambda _number: torch.device("cpu"))
     monkeypatch.setattr(torch_cuda_backend, "CapturedGraph", Replayed)
-    monkeypatch.setattr(torch_cuda_backend, "KernelLibrary", lambda: types.SimpleNamespace(sample_crops=sample_on_cpu))
+    unloaded: list[str] = []
+    kernels = types.SimpleNamespace(sample_crops=sample_on_cpu, close=lambda: unloaded.append("kernels"))
+    monkeypatch.setattr(torch_cuda_backend, "KernelLibrary", lambda: kernels)
     monkeypatch.setattr(torch_cuda_backend, "build_step", traced_once)
     Replayed.made = 0
-    return types.SimpleNamespace(entered=entered)
+    return types.SimpleNamespace(entered=entered, unloaded=unloaded)
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +257,80 @@ def test_frames_are_timed_and_held_to_another_runtime(runtime: TorchCudaRuntime)
     assert times.rate_hz > 0
     assert times.memory_bytes == 1 << 20
     assert joints_apart_mm(runtime, runtime, 1, 2, draws=1) == 0.0
+
+
+def test_a_step_is_collected_once(runtime: TorchCudaRuntime) -> None:
+    shown = trial_pictures(SMALL, 1, 2, width=320, height=240)
+    done = runtime.submit(shown)
+    runtime.collect(done)
+    runtime.submit(shown)
+    with pytest.raises(EngineError, match="this step is not under way here; collect each step once"):
+        runtime.collect(done)
+    with pytest.raises(EngineError, match="this step is not under way here"):
+        runtime.collect(Ticket(2, 5))
+    runtime.submit(shown)
+    with pytest.raises(EngineError, match="2 steps are under way"):
+        runtime.submit(shown)
+
+
+def test_what_comes_between_leaves_a_step_under_way_alone(runtime: TorchCudaRuntime) -> None:
+    shown, other = (trial_pictures(SMALL, 1, 2, width=320, height=240, seed=seed) for seed in (1, 2))
+    alone = runtime.run_pictures(shown)
+    ticket = runtime.submit(shown)
+    runtime.stage_times_ms(other, 1)
+    runtime.run_uncaptured(other)
+    with pytest.raises(EngineError, match="while a step is under way; collect that first"):
+        runtime.run(trial_inputs(SMALL, 1, 2))
+    np.testing.assert_array_equal(runtime.collect(ticket).joints, alone.joints)
+
+
+def test_a_capture_that_failed_is_made_good(runtime: TorchCudaRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [1]
+
+    def once(*arguments: Any) -> Replayed:
+        if not left:
+            raise RuntimeError("no memory for the second one")
+        left.pop()
+        return Replayed(*arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(torch_cuda_backend, "CapturedGraph", once)
+        with pytest.raises(EngineError, match="no memory for the second one"):
+            runtime.prepare(2, 1)
+    runtime.prepare(2, 1)
+    assert [list(slot.graphs) for slot in runtime._buckets[1, 2][1]] == [["pictures"]] * 2
+    assert Replayed.made == 2
+
+
+def test_closing_holds_nothing_when_the_cache_is_emptied(
+    cuda: types.SimpleNamespace, network: UstHandNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_cuda_backend, "build_step", lambda *given: copy.deepcopy(traced_once(*given)))
+    runtime = TorchCudaRuntime.from_network(network, SMALL, EAGER)
+    runtime.run(trial_inputs(SMALL, 1, 2))
+    step, slots = runtime._buckets[1, 2]
+    held = [weakref.ref(step), *(weakref.ref(slot.frame) for slot in slots)]
+    del step, slots
+    left: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: left.append([one() for one in held]))
+    runtime.close()
+    assert left == [[None] * 3]
+    assert cuda.unloaded == ["kernels"]
+
+
+@pytest.mark.parametrize(("count", "visible", "told"), [(1, "0", True), (2, "1", False), (2, "", True)])
+def test_energy_is_of_the_gpu_that_works_or_of_none(
+    count: int, visible: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = types.SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: count,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: 1000 + handle,
+        NVMLError=RuntimeError,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    read = energy_reader()
+    assert (read is not None) == told
+    assert read is None or read() == 1000.0

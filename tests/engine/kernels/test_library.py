@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -31,6 +32,7 @@ class Driver:
     capability: tuple[int, int] = (9, 0)
     fails: dict[str, Code] = field(default_factory=dict)
     context: int = 7
+    version: int = 13000
     launched: list[tuple[Any, ...]] = field(default_factory=list)
     pushed: list[int] = field(default_factory=list)
 
@@ -40,6 +42,15 @@ class Driver:
 
     def answer(self, name: str, *values: Any) -> tuple[Any, ...]:
         return (self.fails.get(name, Code.CUDA_SUCCESS), *values)
+
+    def cuInit(self, _: int) -> tuple[Any, ...]:  # noqa: N802
+        return self.answer("cuInit")
+
+    def cuDriverGetVersion(self) -> tuple[Any, ...]:  # noqa: N802
+        return self.answer("cuDriverGetVersion", self.version)
+
+    def cuDeviceGet(self, _: int) -> tuple[Any, ...]:  # noqa: N802
+        return self.answer("cuDeviceGet", 0)
 
     def cuCtxGetDevice(self) -> tuple[Any, ...]:  # noqa: N802
         return self.answer("cuCtxGetDevice", 0)
@@ -189,16 +200,17 @@ def test_a_machine_without_a_driver_is_told_so(monkeypatch: pytest.MonkeyPatch) 
     assert "no NVIDIA driver was found" in (kernels_reason() or "")
 
 
-def test_a_gpu_that_can_be_used_has_no_reason_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = Driver()
-    for capability, found in (((8, 6), None), ((7, 2), "7.2")):
-        driver.capability = capability
-        answers = {"cuInit": lambda _: (Code.CUDA_SUCCESS,), "cuDeviceGet": lambda _: (Code.CUDA_SUCCESS, 0)}
-        bindings = SimpleNamespace(
-            **answers,
-            cuDeviceGetAttribute=driver.cuDeviceGetAttribute,
-            CUdevice_attribute=driver.CUdevice_attribute,
-        )
-        monkeypatch.setattr(library, "import_module", lambda _, bindings=bindings: bindings)
-        reason = kernels_reason()
-        assert reason is None if found is None else found in (reason or "")
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        (Driver(), None),
+        (Driver(version=12080), r"the NVIDIA driver is one of CUDA 12\.8; .* update it to 580 or newer"),
+        (Driver(capability=(7, 0)), r"the GPU has compute capability 7\.0; the kernels need 7.5"),
+    ],
+)
+def test_what_stands_against_a_gpu_is_known_before_a_context_is_made(
+    driver: Driver, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "_import_driver", lambda: driver)
+    assert (kernels_reason() is None) == (said is None)
+    assert re.match(said or "None", str(kernels_reason()))

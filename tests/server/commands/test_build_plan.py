@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ pytest.importorskip("onnx")
 
 from typer.testing import CliRunner
 
+from engine.backends.plan_builder import BuildWatch
 from engine.errors import EngineError
 from engine.factory import shipped_path
 from server.cli import app
@@ -103,3 +105,27 @@ def test_the_network_that_ships_is_known_by_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr("engine.backends.plan_builder.build_plan", refuse)
     assert "far enough" in str(build("lite", "--views", "4", "--plan", str(tmp_path)).exception)
     assert planned == [shipped_path("lite")]
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_ctrl_c_ends_the_command_though_tensorrt_swallows_what_is_raised(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swallowed: bool
+) -> None:
+    trt = Machine().install(monkeypatch)
+    plain = BuildWatch.step
+
+    def pressed(watch: BuildWatch, name: str, step: int) -> bool:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            # As its Python package does, in any call: the next word of ours decides, or there is none.
+            return swallowed
+        return swallowed or plain(watch, name, step)
+
+    monkeypatch.setattr(BuildWatch, "step", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    arguments = (str(model), "--views", "3", "--precision", "fp32", "--no-plugin", "--plan", str(tmp_path / "plans"))
+    done = build(*arguments)
+    assert (done.exit_code, trt.builds) == (130, 1), done.output
+    assert len(list((tmp_path / "plans").glob("*.plan"))) == swallowed
+    assert signal.getsignal(signal.SIGINT) is before
