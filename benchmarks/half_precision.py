@@ -5,8 +5,9 @@
 
 Without `--rig` crops are made up, one hand; with it the engine tracks hands by the float32 file, and the other network
 sees each step's very inputs. PyTorch's convolutions in float16 on a CPU sum in float32 and round once, as tensor cores
-do; every convolution's answer is rounded, also where a GPU would add to it first. Products of features, TF32 on
-a GPU, are float32. ONNX Runtime would not do: between two operators in float16 it leaves the rounding out.
+do; every convolution's answer is rounded, also where a GPU would add to it first. Products of features have their
+factors rounded to ten bits, as TF32 has them, unless `--no-tf32` is given. ONNX Runtime would not do: between two
+operators in float16 it leaves the rounding out.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import argparse
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import fx
 
 from engine.backends import NetworkInputs, NetworkOutputs
-from engine.backends.base import INPUT_NAMES, READ_OUTPUTS
+from engine.backends.base import INPUT_NAMES
 from engine.backends.gpu_network import for_gpu
 from engine.backends.gpu_settings import Precision
+from engine.backends.gpu_trace import Step, trace_step
 from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
 from engine.backends.torch_backend import load_exported
 from engine.backends.trial import trial_inputs
@@ -38,6 +41,8 @@ from server.commands.sources import footage, open_rig
 
 _VIEWS: Final = (2, 4, 8)
 _MM_PER_M: Final = 1e3
+# Those whose two factors come last.
+_PRODUCTS: Final = (torch.ops.aten.mm.default, torch.ops.aten.bmm.default, torch.ops.aten.addmm.default)
 
 
 @dataclass(eq=False, slots=True)
@@ -60,23 +65,46 @@ class Moved:
             kept.append(_MM_PER_M * np.linalg.norm(difference, axis=-1))
 
 
+class _Tf32(fx.Interpreter):
+    """Runs a traced step with the factors of products of matrices as TF32 has them."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator."""
+        if target in _PRODUCTS:
+            args = (*args[:-2], *map(_in_ten_bits, args[-2:]))
+        return super().call_function(target, args, kwargs)
+
+
+def _in_ten_bits(factor: torch.Tensor) -> torch.Tensor:
+    """A float32 tensor with its mantissas rounded to ten bits."""
+    bits = factor.contiguous().view(torch.int32)
+    return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
 class HalfNetwork:
     """A network as PyTorch runs it on a GPU, in half precision, but on the CPU.
 
     Args:
         path: The exported network.
         precision: Of the convolutions.
+        tf32: Whether products of features have factors of ten bits.
     """
 
-    def __init__(self, path: Path, precision: Precision) -> None:
+    def __init__(self, path: Path, precision: Precision, *, tf32: bool) -> None:
         network, _ = load_exported(path)
         self._network = for_gpu(network, getattr(torch, precision))
+        self._tf32 = tf32
+        self._steps: dict[tuple[int, ...], Step] = {}
 
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
         """Take a step."""
-        with torch.inference_mode():
-            answer = self._network.step(*(torch.from_numpy(getattr(inputs, name)) for name in INPUT_NAMES))
-        return NetworkOutputs(*(getattr(answer, name).numpy() for name in READ_OUTPUTS))
+        tensors = tuple(torch.from_numpy(getattr(inputs, name)) for name in INPUT_NAMES)
+        with torch.no_grad():
+            if inputs.view_mask.shape not in self._steps:
+                traced = trace_step(self._network, tensors, fused_convolutions=False)
+                self._steps[inputs.view_mask.shape] = _Tf32(traced).run if self._tf32 else traced
+            answers = self._steps[inputs.view_mask.shape](*tensors)
+        return NetworkOutputs(*(answer.numpy() for answer in answers))
 
 
 class Compared:
@@ -138,13 +166,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="lite", help="a shipped network's name, or an exported file")
     parser.add_argument("--precision", choices=get_args(Precision), default="float16")
+    parser.add_argument("--no-tf32", action="store_true", help="products of features in float32")
     parser.add_argument("--draws", type=int, default=10, help="made-up hands for each number of views")
     parser.add_argument("--rig", type=Path, help="footage instead of made-up crops")
     parser.add_argument("--from-set", type=int, default=0)
     parser.add_argument("--sets", type=int, default=40)
     given = parser.parse_args()
     path = network_path(given.model)
-    compared = Compared(OnnxRuntimeRuntime(path), HalfNetwork(path, given.precision))
+    compared = Compared(OnnxRuntimeRuntime(path), HalfNetwork(path, given.precision, tf32=not given.no_tf32))
     table = Table(title=f"{compared.card.model_id}: {given.precision} against float32, mm")
     for column in ("input", "joints", "", "median", "p95", "largest"):
         table.add_column(column)
