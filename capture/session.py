@@ -13,7 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from calibration import Rig
-from capture.camera_process import OPEN_TIMEOUT_NS, CameraProcess
+from capture.camera_process import START_TIMEOUT_NS, CameraProcess
 from capture.errors import CaptureError
 from capture.frames import Frame, FrameSet
 from capture.grabbers import CaptureMode
@@ -131,7 +131,7 @@ class CaptureSession:
         with self._changed:
             self._changed.wait_for(
                 lambda: self._running or self._over or self._error is not None,
-                timeout=OPEN_TIMEOUT_NS / 1e9 + _START_SLACK_S,
+                timeout=START_TIMEOUT_NS / 1e9 + _START_SLACK_S,
             )
             error = self._error
         if error is not None:

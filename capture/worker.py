@@ -134,6 +134,8 @@ def _grab_all(
     job: Job, writer: RingWriter, share: SceneShare | None, control: Connection, wake: socket.socket
 ) -> Ended | Failed:
     clock = WorkerClock(writer, wake)
+    # Up: from here on it is the source that takes its time.
+    writer.beat(clock.now_ns())
     grabber = make_grabber(
         job.source,
         job.camera,
