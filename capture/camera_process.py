@@ -15,6 +15,7 @@ from typing import Any
 
 from calibration import Camera
 from capture.grabbers import CaptureMode, GrabberInfo
+from capture.grabbers.steps import Steps
 from capture.grabbers.synthetic import Strides
 from capture.rig_config import CameraConfig, OpenCVSource
 from capture.ring import Lease, RingLayout, RingReader
@@ -50,6 +51,7 @@ class CameraProcess:
         mode: Live (a lost camera is started again) or lossless (it stays down).
         slots: Frames of its ring.
         share: The scene, for synthetic sources.
+        steps: What replayed sources of the rig leave out together.
 
     Raises:
         CaptureError: If the ring's memory cannot be had.
@@ -63,6 +65,7 @@ class CameraProcess:
         mode: CaptureMode,
         slots: int,
         share: SceneShare | None,
+        steps: Steps | None = None,
     ) -> None:
         self.id = config.id
         self._mode: CaptureMode = mode
@@ -70,6 +73,7 @@ class CameraProcess:
         self.ring = RingReader(layout, Segment(layout.size, "set a smaller ring_slots in the rig file"))
         self._share = share
         self._strides = None if share is None else Strides(share.strides(), place)
+        self._steps = steps
         self._job = Job(config.source, camera, mode, layout, place)
         self._process: SpawnProcess | None = None
         self._control: Connection | None = None
@@ -119,7 +123,7 @@ class CameraProcess:
         self.ring.ask_to_stop(stop=False)
         process = context.Process(
             target=run_grabber,
-            args=(self._job, self.ring.segment, self._share, theirs, their_wake),
+            args=(self._job, self.ring.segment, self._share, self._steps, theirs, their_wake),
             name=f"usthand-{self.id}",
             daemon=True,
         )
@@ -262,6 +266,8 @@ class CameraProcess:
         if self._strides is not None:
             # The others need not go slowly for one that is gone.
             self._strides.post(0)
+        if self._steps is not None:
+            self._steps.leave()
         code = process.exitcode
         process.close()
         self._hang_up()

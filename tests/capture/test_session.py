@@ -278,7 +278,9 @@ def test_a_grabber_process_that_does_not_come_up_has_failed(monkeypatch: pytest.
     monkeypatch.setattr(camera_process, "_WORK_TIMEOUT_NS", 1_000_000)
     config = config_of(synthetic())
     session = CaptureSession(config, rig_of(config), mode="lossless", scene=CountingScene())
-    with pytest.raises(CaptureError, match=r"camera 'a': its grabber process did not start within 0\.001 s; the machine"):
+    with pytest.raises(
+        CaptureError, match=r"camera 'a': its grabber process did not start within 0\.001 s; the machine"
+    ):
         session.start()
 
 

@@ -57,7 +57,9 @@ def test_silence_is_a_failure_that_names_the_cameras(make_session, engine, rig, 
     session = make_session()
     session.paused.set()
     session.cameras[1].state, session.cameras[1].message = "failed", "not plugged in"
-    with pytest.raises(CaptureError, match=r"no frame set came for 0\.05 s, after 0\.0 s recorded; .*cam1 is failed \(not plugged in\)"):
+    with pytest.raises(
+        CaptureError, match=r"no frame set came for 0\.05 s, after 0\.0 s recorded; .*cam1 is failed \(not plugged in\)"
+    ):
         record_live(
             session,
             make_recorder(),
@@ -81,7 +83,9 @@ def test_cameras_that_die_end_a_recording_of_so_many_seconds(make_session, rig, 
         watched.append(status)
         assert len(watched) < 200, "it waits for ever"
 
-    with pytest.raises(CaptureError, match=r"no frame set came for 0\.3 s, after \d\.\d s recorded; camera cam0 is lost"):
+    with pytest.raises(
+        CaptureError, match=r"no frame set came for 0\.3 s, after \d\.\d s recorded; camera cam0 is lost"
+    ):
         record_live(
             session,
             recorder,
