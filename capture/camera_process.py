@@ -15,8 +15,9 @@ from typing import Any
 
 from calibration import Camera
 from capture.grabbers import CaptureMode, GrabberInfo
+from capture.grabbers.steps import Steps
 from capture.grabbers.synthetic import Strides
-from capture.rig_config import CameraConfig
+from capture.rig_config import CameraConfig, OpenCVSource
 from capture.ring import Lease, RingLayout, RingReader
 from capture.scene_share import SceneShare
 from capture.shared_memory import Segment
@@ -24,7 +25,10 @@ from capture.state import CameraState, CameraStateName
 from capture.worker import Ended, Failed, Job, Opened, run_grabber
 
 _SECOND_NS = 1_000_000_000
+# Of a driver, which may never answer. Files have none: opening them is work, which takes long on a busy machine.
 OPEN_TIMEOUT_NS = 15 * _SECOND_NS
+_WORK_TIMEOUT_NS = 120 * _SECOND_NS
+START_TIMEOUT_NS = 2 * _WORK_TIMEOUT_NS
 _STALL_NS = _SECOND_NS
 _STALL_FRAMES = 5
 _HANG_NS: dict[CaptureMode, int] = {"live": 10 * _SECOND_NS, "lossless": 60 * _SECOND_NS}
@@ -47,6 +51,7 @@ class CameraProcess:
         mode: Live (a lost camera is started again) or lossless (it stays down).
         slots: Frames of its ring.
         share: The scene, for synthetic sources.
+        steps: What replayed sources of the rig leave out together.
 
     Raises:
         CaptureError: If the ring's memory cannot be had.
@@ -60,6 +65,7 @@ class CameraProcess:
         mode: CaptureMode,
         slots: int,
         share: SceneShare | None,
+        steps: Steps | None = None,
     ) -> None:
         self.id = config.id
         self._mode: CaptureMode = mode
@@ -67,6 +73,7 @@ class CameraProcess:
         self.ring = RingReader(layout, Segment(layout.size, "set a smaller ring_slots in the rig file"))
         self._share = share
         self._strides = None if share is None else Strides(share.strides(), place)
+        self._steps = steps
         self._job = Job(config.source, camera, mode, layout, place)
         self._process: SpawnProcess | None = None
         self._control: Connection | None = None
@@ -116,13 +123,14 @@ class CameraProcess:
         self.ring.ask_to_stop(stop=False)
         process = context.Process(
             target=run_grabber,
-            args=(self._job, self.ring.segment, self._share, theirs, their_wake),
+            args=(self._job, self.ring.segment, self._share, self._steps, theirs, their_wake),
             name=f"usthand-{self.id}",
             daemon=True,
         )
         self._opened = False
         self._retry_ns = None
         self._running_since_ns = now_ns
+        self._recent_ns.clear()
         # Ctrl-C goes to the whole process group: it is the session that ends its grabbers, at their start-up too.
         # The tracker that `spawn` starts with the first process would let the signal through again: start it before.
         resource_tracker.ensure_running()
@@ -217,11 +225,20 @@ class CameraProcess:
             self._message = f"no frame for {quiet_ns / 1e9:.1f} s; check the camera's cable and its load"
 
     def _watch_opening(self, now_ns: int) -> None:
-        if now_ns - self._running_since_ns > OPEN_TIMEOUT_NS:
-            self._fail(
-                now_ns,
-                f"it did not open within {OPEN_TIMEOUT_NS / _SECOND_NS:g} s; check that its device answers",
-            )
+        opening_since_ns = self.ring.beat_ns
+        if opening_since_ns < self._running_since_ns:
+            if now_ns - self._running_since_ns > _WORK_TIMEOUT_NS:
+                self._fail(
+                    now_ns,
+                    f"its grabber process did not start within {_WORK_TIMEOUT_NS / _SECOND_NS:g} s; the machine is too "
+                    "busy, end other programs",
+                )
+            return
+        is_device = isinstance(self._job.source, OpenCVSource)
+        limit_ns = OPEN_TIMEOUT_NS if is_device else _WORK_TIMEOUT_NS
+        if now_ns - opening_since_ns > limit_ns:
+            remedy = "its device answers" if is_device else "its disk answers, and that the machine is not too busy"
+            self._fail(now_ns, f"it did not open within {limit_ns / _SECOND_NS:g} s; check that {remedy}")
 
     @property
     def _interval_ns(self) -> int:
@@ -249,6 +266,8 @@ class CameraProcess:
         if self._strides is not None:
             # The others need not go slowly for one that is gone.
             self._strides.post(0)
+        if self._steps is not None:
+            self._steps.leave()
         code = process.exitcode
         process.close()
         self._hang_up()
@@ -261,6 +280,9 @@ class CameraProcess:
         """Take the frames that are ready."""
         leases = self.ring.take()
         if leases:
+            if self._is_idle(leases[0].received_ns):
+                # The rate is of what comes after the outage.
+                self._recent_ns.clear()
             self._frame_ns = now_ns
             self._recent_ns.extend(lease.received_ns for lease in leases)
             if self._name == "stalled":
@@ -330,7 +352,13 @@ class CameraProcess:
         recent_ns = tuple(self._recent_ns)
         if len(recent_ns) < 2 or self._name != "streaming":
             return 0.0
-        span_ns, idle_ns = recent_ns[-1] - recent_ns[0], now_ns - recent_ns[-1]
-        if span_ns <= 0 or idle_ns > _FPS_PATIENCE * span_ns / (len(recent_ns) - 1) + _STALL_NS:
-            return 0.0
-        return (len(recent_ns) - 1) * 1e9 / span_ns
+        span_ns = recent_ns[-1] - recent_ns[0]
+        return 0.0 if span_ns <= 0 or self._is_idle(now_ns) else (len(recent_ns) - 1) * 1e9 / span_ns
+
+    def _is_idle(self, now_ns: int) -> bool:
+        """Say whether no frame has come for far longer than the last ones took."""
+        recent_ns = tuple(self._recent_ns)
+        if len(recent_ns) < 2:
+            return False
+        patience_ns = _FPS_PATIENCE * (recent_ns[-1] - recent_ns[0]) / (len(recent_ns) - 1) + _STALL_NS
+        return now_ns - recent_ns[-1] > patience_ns

@@ -13,22 +13,24 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from calibration import Rig
-from capture.camera_process import OPEN_TIMEOUT_NS, CameraProcess
+from capture.camera_process import START_TIMEOUT_NS, CameraProcess
 from capture.errors import CaptureError
 from capture.frames import Frame, FrameSet
 from capture.grabbers import CaptureMode
-from capture.rig_config import RigConfig, SyntheticSource
+from capture.grabbers.pacing import PATIENCE_NS
+from capture.grabbers.steps import Steps
+from capture.rig_config import OpenCVSource, RigConfig, SyntheticSource
 from capture.ring import Lease, RingLayout
 from capture.scene import Scene
 from capture.scene_share import SceneShare
-from capture.shared_memory import check_shared_memory
+from capture.shared_memory import Segment, check_shared_memory
 from capture.state import CameraState, CameraStateName, DropCause
 from capture.synchronizer import Match, Synchronizer
 
 _IDLE_S = 0.1
 _LEAD_NS = 50_000_000
-# Renderers share the processors with everything else: a busy machine must not tear their instants apart.
-_RENDERER_WAIT_MS = 300.0
+# Rendering and replay share the processors with everything else: a busy machine must not tear their instants apart.
+_WORK_WAIT_MS = PATIENCE_NS / 1e6
 _GRACE_S = 1.0
 _START_SLACK_S = 5.0
 _NS_PER_MS = 1_000_000
@@ -89,7 +91,9 @@ class CaptureSession:
             len(rig),
             config.max_skew_ms,
             lossless=mode == "lossless",
-            wait_ms=_RENDERER_WAIT_MS if len(synthetic) == len(rig) else None,
+            wait_ms=None
+            if any(isinstance(camera.source, OpenCVSource) for camera in config.cameras)
+            else _WORK_WAIT_MS,
             max_pending=max(2, config.ring_slots // 2),
             on_drop=self._on_drop,
         )
@@ -119,8 +123,9 @@ class CaptureSession:
             needed, f"set a smaller ring_slots in the rig file (now {slots}, for {len(self._rig)} cameras)"
         )
         share = None if self._scene is None else SceneShare(self._scene, len(self._rig))
+        shared = Segment(Steps.bytes_for(len(self._rig)), "use fewer cameras")
         self._cameras = tuple(
-            CameraProcess(i, config, camera, self._mode, slots, share)
+            CameraProcess(i, config, camera, self._mode, slots, share, self._steps(shared, i))
             for i, (config, camera) in enumerate(zip(self._config.cameras, self._rig, strict=True))
         )
         self._wake = socket.socketpair()
@@ -131,12 +136,18 @@ class CaptureSession:
         with self._changed:
             self._changed.wait_for(
                 lambda: self._running or self._over or self._error is not None,
-                timeout=OPEN_TIMEOUT_NS / 1e9 + _START_SLACK_S,
+                timeout=START_TIMEOUT_NS / 1e9 + _START_SLACK_S,
             )
             error = self._error
         if error is not None:
             self.stop()
             raise CaptureError(error)
+
+    def _steps(self, shared: Segment, place: int) -> Steps | None:
+        """Return what a replayed camera shares with the others; those that film do not leave out what they choose."""
+        if not self._is_live or isinstance(self._config.cameras[place].source, OpenCVSource | SyntheticSource):
+            return None
+        return Steps(shared, len(self._rig), place, round(self._config.max_skew_ms * _NS_PER_MS))
 
     def next(self, timeout_s: float) -> FrameSet | None:
         """Return the next frame set; whoever takes it releases it.

@@ -18,6 +18,7 @@ import numpy as np
 from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers import CaptureMode, Grabber, GrabberInfo, Lost, make_grabber
+from capture.grabbers.steps import Steps
 from capture.grabbers.synthetic import Strides
 from capture.parent_watch import end_with_parent
 from capture.rig_config import Source
@@ -101,7 +102,12 @@ class WorkerClock:
 
 
 def run_grabber(
-    job: Job, segment: Segment, share: SceneShare | None, control: Connection, wake: socket.socket
+    job: Job,
+    segment: Segment,
+    share: SceneShare | None,
+    steps: Steps | None,
+    control: Connection,
+    wake: socket.socket,
 ) -> None:  # pragma: no cover - runs in a process of its own
     """Grab until the source ends, the session says so, or the session's process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -115,7 +121,7 @@ def run_grabber(
     wake.setblocking(False)
     writer = RingWriter(job.layout, segment)
     try:
-        message = _grab_all(job, writer, share, control, wake)
+        message = _grab_all(job, writer, share, steps, control, wake)
     except (CaptureError, cv2.error, OSError, MemoryError) as error:
         message = Failed(" ".join(str(error).split()) or type(error).__name__)
     except Exception as error:
@@ -131,9 +137,16 @@ def _send(control: Connection, message: Opened | Ended | Failed) -> None:
 
 
 def _grab_all(
-    job: Job, writer: RingWriter, share: SceneShare | None, control: Connection, wake: socket.socket
+    job: Job,
+    writer: RingWriter,
+    share: SceneShare | None,
+    steps: Steps | None,
+    control: Connection,
+    wake: socket.socket,
 ) -> Ended | Failed:
     clock = WorkerClock(writer, wake)
+    # Up: from here on it is the source that takes its time.
+    writer.beat(clock.now_ns())
     grabber = make_grabber(
         job.source,
         job.camera,
@@ -141,6 +154,7 @@ def _grab_all(
         clock,
         scene=None if share is None else share.load(),
         strides=None if share is None else Strides(share.strides(), job.place),
+        steps=steps,
         first_index=writer.next_index,
     )
     try:

@@ -12,6 +12,7 @@ from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.grabbers.steps import Steps
 from capture.pictures import decoded_bgr
 from capture.rig_config import ImagesSource
 
@@ -31,12 +32,13 @@ class ImageFolderGrabber:
         source: What to read.
         mode: `live` is paced and skips pictures whose time is over; `lossless` is neither.
         clock: The time.
+        steps: What it shares with the other replayed cameras of the rig; None if it is alone.
     """
 
-    def __init__(self, source: ImagesSource, mode: CaptureMode, clock: Clock) -> None:
+    def __init__(self, source: ImagesSource, mode: CaptureMode, clock: Clock, steps: Steps | None = None) -> None:
         self._source = source
         self._lossless = mode == "lossless"
-        self._pacer = Pacer(clock, paced=not self._lossless)
+        self._pacer = Pacer(clock, not self._lossless, steps)
         self._clock = clock
         self._paths: list[Path] = []
         self._next = 0
@@ -79,15 +81,16 @@ class ImageFolderGrabber:
         while loop or self._next < len(self._paths):
             index = self._next
             self._next += 1
-            if self._pacer.is_over((index + 1) * self._interval_ns):
-                due = (self._clock.now_ns() - self._pacer.epoch_ns) // self._interval_ns
+            turn = self._pacer.turn(index * self._interval_ns, (index + 1) * self._interval_ns)
+            if turn == "end":
+                return None
+            if turn == "over":
+                due = self._pacer.elapsed_ns() // self._interval_ns
                 over = max(due, index + 1) - index
                 over = over if loop else min(over, len(self._paths) - index)
                 self._next = index + over
                 behind += over if self._caught_up else 0
                 continue
-            if not self._pacer.wait(index * self._interval_ns):
-                return None
             received_ns = self._clock.now_ns()
             path = self._paths[index % len(self._paths)]
             image = self._decoded(path)

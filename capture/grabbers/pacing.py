@@ -2,32 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from capture.grabbers.protocol import Clock
+from capture.grabbers.steps import Steps
+
+# As long as a set waits for a view at most: to wait longer would hold this camera up for nothing.
+PATIENCE_NS = 300_000_000
+_LOOK_NS = 2_000_000
+
+Turn = Literal["due", "over", "end"]
 
 
 @dataclass(slots=True)
 class Pacer:
     """Places recorded frames on the monotonic clock.
 
+    Where the machine is too slow, the cameras of a rig leave out the same instants: a camera begins a new instant when
+    the others have done with the one before, and what one has begun, the others show too, however late.
+
     Args:
         clock: The time.
         paced: Whether to wait for a frame's time and to skip frames whose time is over (live), or neither (lossless).
+        steps: What it shares with the other replayed cameras of the rig; None if it is alone.
     """
 
     clock: Clock
     paced: bool
+    steps: Steps | None = None
     epoch_ns: int = 0
+    _waiting_since_ns: int | None = field(default=None, init=False)
 
     def timestamp_ns(self, offset_ns: int) -> int:
         """Return when the frame that was taken `offset_ns` after the recording's beginning is exposed in the replay."""
         return self.epoch_ns + offset_ns
 
-    def is_over(self, next_offset_ns: int) -> bool:
-        """Say whether a frame's time is over, which it is when the next one is due."""
-        return self.paced and self.clock.now_ns() >= self.timestamp_ns(next_offset_ns)
+    def elapsed_ns(self) -> int:
+        """Return up to which offset frames are over, but for those of an instant that another camera has begun."""
+        elapsed_ns = self.clock.now_ns() - self.epoch_ns
+        return elapsed_ns if self.steps is None else self.steps.reached_ns(elapsed_ns)
 
-    def wait(self, offset_ns: int) -> bool:
-        """Wait until the frame is due; False if the grabber should end instead."""
-        return not self.paced or self.clock.wait_until(self.timestamp_ns(offset_ns))
+    def turn(self, offset_ns: int, next_offset_ns: int) -> Turn:
+        """Wait for a frame's turn.
+
+        Args:
+            offset_ns: When it was taken, from the recording's beginning.
+            next_offset_ns: When the next one was, which is when the time of this one is over.
+
+        Returns:
+            `due` if it is to be shown now, `over` if it is to be left out, `end` if the grabber should end instead.
+        """
+        if not self.paced:
+            return "due"
+        if self.steps is None:
+            if self._is_over(next_offset_ns):
+                return "over"
+            return "due" if self._wait(offset_ns) else "end"
+        self.steps.announce(offset_ns)
+        if not self._wait(offset_ns):
+            return "end"
+        while not self.steps.is_begun(offset_ns) and not self.steps.others_are_done():
+            now_ns = self.clock.now_ns()
+            if self._waiting_since_ns is None:
+                self._waiting_since_ns = now_ns
+            # Counted through the frames that pass meanwhile: a camera that hangs holds the others up once.
+            if now_ns - self._waiting_since_ns >= PATIENCE_NS or self._is_over(next_offset_ns):
+                break
+            if not self.clock.wait_until(now_ns + _LOOK_NS):
+                return "end"
+        else:
+            self._waiting_since_ns = None
+        return self._decide(self.steps, offset_ns, next_offset_ns)
+
+    def _decide(self, steps: Steps, offset_ns: int, next_offset_ns: int) -> Turn:
+        """Begin an instant or leave it out, which no two cameras may decide at once."""
+        locked = steps.lock()
+        try:
+            if not steps.is_begun(offset_ns) and self._is_over(next_offset_ns):
+                return "over"
+            steps.begin(offset_ns)
+            return "due"
+        finally:
+            if locked:
+                steps.unlock()
+
+    def _is_over(self, next_offset_ns: int) -> bool:
+        return self.clock.now_ns() >= self.timestamp_ns(next_offset_ns)
+
+    def _wait(self, offset_ns: int) -> bool:
+        return self.clock.wait_until(self.timestamp_ns(offset_ns))

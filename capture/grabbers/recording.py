@@ -11,6 +11,7 @@ from capture.errors import CaptureError
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.grabbers.steps import Steps
 from capture.recording import RecordedFrame, Recording, RecordingError
 from capture.rig_config import RecordingSource
 
@@ -31,14 +32,17 @@ class RecordingGrabber:
         camera_id: The camera of the rig that it stands for.
         mode: `live` is paced and skips frames whose time is over; `lossless` is neither.
         clock: The time.
+        steps: What it shares with the other replayed cameras of the rig; None if it is alone.
     """
 
-    def __init__(self, source: RecordingSource, camera_id: str, mode: CaptureMode, clock: Clock) -> None:
+    def __init__(
+        self, source: RecordingSource, camera_id: str, mode: CaptureMode, clock: Clock, steps: Steps | None = None
+    ) -> None:
         self._source = source
         self._camera_id = source.camera or camera_id
         self._lossless = mode == "lossless"
         self._clock = clock
-        self._pacer = Pacer(clock, paced=not self._lossless)
+        self._pacer = Pacer(clock, not self._lossless, steps)
         self._recording: Recording | None = None
         self._frames: Iterator[RecordedFrame] = iter(())
         self._ahead: RecordedFrame | None = None
@@ -98,11 +102,12 @@ class RecordingGrabber:
         while (frame := self._next()) is not None:
             offset_ns = self._offset_ns(frame)
             next_ns = self._end_ns() if self._ahead is None else self._offset_ns(self._ahead)
-            if self._pacer.is_over(next_ns):
+            turn = self._pacer.turn(offset_ns, next_ns)
+            if turn == "end":
+                return None
+            if turn == "over":
                 behind += self._caught_up
                 continue
-            if not self._pacer.wait(offset_ns):
-                return None
             received_ns = frame.stamp.received_ns if self._lossless else self._clock.now_ns()
             try:
                 image_bgr = frame.image_bgr()

@@ -11,6 +11,7 @@ from capture.grabbers.containers import counts_frames
 from capture.grabbers.decoding import settle
 from capture.grabbers.pacing import Pacer
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.grabbers.steps import Steps
 from capture.grabbers.timestamps import RecordedTimes, load_timestamps
 from capture.rig_config import FileSource
 
@@ -31,12 +32,13 @@ class VideoFileGrabber:
         mode: `live` is paced and skips frames whose time is over; `lossless` is neither, and a file that ends before
             the length that it states is an error.
         clock: The time.
+        steps: What it shares with the other replayed cameras of the rig; None if it is alone.
     """
 
-    def __init__(self, source: FileSource, mode: CaptureMode, clock: Clock) -> None:
+    def __init__(self, source: FileSource, mode: CaptureMode, clock: Clock, steps: Steps | None = None) -> None:
         self._source = source
         self._lossless = mode == "lossless"
-        self._pacer = Pacer(clock, paced=not self._lossless)
+        self._pacer = Pacer(clock, not self._lossless, steps)
         self._clock = clock
         self._video: cv2.VideoCapture | None = None
         self._times: RecordedTimes | None = None
@@ -127,11 +129,12 @@ class VideoFileGrabber:
                 behind += skipped if self._caught_up else 0
                 continue
             index, offset_ns, next_ns = self._place()
-            if self._pacer.is_over(next_ns):
+            turn = self._pacer.turn(offset_ns, next_ns)
+            if turn == "end":
+                return None
+            if turn == "over":
                 behind += self._caught_up
                 continue
-            if not self._pacer.wait(offset_ns):
-                return None
             received_ns = self._clock.now_ns()
             there, image = self._video.retrieve(into)
             if not there:

@@ -43,10 +43,11 @@ def record_live(
         engine: What answers, closed in any case; None records frames only.
         seconds: Ends it when so much is recorded.
         watch: Told now and then how it goes.
-        silence_s: So long without any frame set is a failure.
+        silence_s: So long without any frame set is a failure, at the beginning, and with `seconds` at any time. Without,
+            cameras that are gone are waited for.
 
     Raises:
-        CaptureError: If no frame set comes.
+        CaptureError: If no frame set comes; what came before is recorded.
     """
     tap = FrameTap(source)
     with ExitStack() as ends:
@@ -59,14 +60,18 @@ def record_live(
         if pipeline is not None:
             pipeline.subscribe(recorder.answer)
             pipeline.start()
-        silent_from_s = time.monotonic()
+        silent_from_s, frame_sets = time.monotonic(), 0
         while not stopping.wait(_LOOK_S):
             watch(status := recorder.status())
             over = source.finished if pipeline is None else pipeline.state == FINISHED
             if over or not status.active or (seconds is not None and status.seconds >= seconds):
                 break
-            if not status.frame_sets and time.monotonic() - silent_from_s > silence_s:
-                raise CaptureError(f"no frame set came for {silence_s:g} s; {_states(source)}")
+            if status.frame_sets != frame_sets:
+                silent_from_s, frame_sets = time.monotonic(), status.frame_sets
+            if (seconds is not None or not frame_sets) and time.monotonic() - silent_from_s > silence_s:
+                raise CaptureError(
+                    f"no frame set came for {silence_s:g} s, after {status.seconds:.1f} s recorded; {_states(source)}"
+                )
 
 
 def record_lossless(

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from capture import CaptureError, CaptureSession, FrameSet, camera_process
-from capture.rig_config import FileSource
+from capture.camera_process import CameraProcess
+from capture.rig_config import FileSource, OpenCVSource
+from capture.ring import RingWriter
 from capture.shared_memory import SHARED_MEMORY_FOLDER
 from tests.capture.support import (
     HEIGHT,
@@ -24,6 +26,7 @@ from tests.capture.support import (
     FailingScene,
     HangingScene,
     alive,
+    camera,
     config_of,
     drain,
     index_of,
@@ -255,12 +258,49 @@ def test_a_grabber_that_hangs_for_long_is_started_again(monkeypatch: pytest.Monk
         assert session.states()[0].state == "streaming"
 
 
-def test_a_source_that_does_not_open_in_time_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_does_not_open_in_time_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(camera_process, "OPEN_TIMEOUT_NS", 1_000_000)
+    os.mkfifo(tmp_path / "silent.avi")
+    config = config_of(OpenCVSource(device=str(tmp_path / "silent.avi")))
+    session = CaptureSession(config, rig_of(config), mode="lossless")
+    with pytest.raises(CaptureError, match=r"camera 'a': it did not open within 0\.001 s; check that its device"):
+        session.start()
+
+
+def test_a_file_has_longer_to_open_than_a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(camera_process, "OPEN_TIMEOUT_NS", 1_000_000)
+    config = config_of(*two_videos(tmp_path, 3))
+    with CaptureSession(config, rig_of(config), mode="lossless") as session:
+        assert drain(session) == 3
+
+
+def test_a_grabber_process_that_does_not_come_up_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_process, "_WORK_TIMEOUT_NS", 1_000_000)
     config = config_of(synthetic())
     session = CaptureSession(config, rig_of(config), mode="lossless", scene=CountingScene())
-    with pytest.raises(CaptureError, match=r"camera 'a': it did not open within 0\.001 s"):
+    with pytest.raises(
+        CaptureError, match=r"camera 'a': its grabber process did not start within 0\.001 s; the machine"
+    ):
         session.start()
+
+
+def test_the_rate_is_of_what_comes_after_an_outage() -> None:
+    process = CameraProcess(0, config_of(synthetic()).cameras[0], camera(), "live", 8, None)
+    process._name = "streaming"
+    writer = RingWriter(process.ring.layout, process.ring.segment)
+
+    def frame(index: int, at_ns: int) -> None:
+        assert writer.begin() is not None
+        writer.commit(index, at_ns, at_ns)
+        for lease in process.take(at_ns):
+            process.give_back(lease.slot)
+
+    for i in range(40):
+        frame(i, i * 20_000_000)
+    after_ns = 60 * 1_000_000_000
+    for i in range(4):
+        frame(40 + i, after_ns + i * 20_000_000)
+    assert process.state(after_ns + 80_000_000, {}, 8).fps == pytest.approx(50)
 
 
 def test_a_stopped_process_is_killed_within_the_bound() -> None:

@@ -57,7 +57,9 @@ def test_silence_is_a_failure_that_names_the_cameras(make_session, engine, rig, 
     session = make_session()
     session.paused.set()
     session.cameras[1].state, session.cameras[1].message = "failed", "not plugged in"
-    with pytest.raises(CaptureError, match=r"no frame set came for 0\.05 s; .*cam1 is failed \(not plugged in\)"):
+    with pytest.raises(
+        CaptureError, match=r"no frame set came for 0\.05 s, after 0\.0 s recorded; .*cam1 is failed \(not plugged in\)"
+    ):
         record_live(
             session,
             make_recorder(),
@@ -69,3 +71,48 @@ def test_silence_is_a_failure_that_names_the_cameras(make_session, engine, rig, 
         )
     assert session.stopped
     assert engine.closed
+
+
+def test_cameras_that_die_end_a_recording_of_so_many_seconds(make_session, rig, make_recorder, watched):
+    session, recorder = make_session(), make_recorder()
+
+    def watch(status):
+        if status.frame_sets:
+            session.paused.set()
+            session.cameras[0].state = "lost"
+        watched.append(status)
+        assert len(watched) < 200, "it waits for ever"
+
+    with pytest.raises(
+        CaptureError, match=r"no frame set came for 0\.3 s, after \d\.\d s recorded; camera cam0 is lost"
+    ):
+        record_live(
+            session,
+            recorder,
+            threading.Event(),
+            rig=rig,
+            engine=None,
+            seconds=60,
+            watch=watch,
+            silence_s=0.3,
+        )
+    assert session.stopped
+    status = recorder.stop()
+    assert status.state == "finished"
+    assert status.frame_sets
+
+
+def test_cameras_that_are_gone_are_waited_for_until_ctrl_c(make_session, rig, make_recorder, watched):
+    session, recorder, stopping = make_session(), make_recorder(), threading.Event()
+    silent_looks = 0
+
+    def watch(status):
+        nonlocal silent_looks
+        if status.frame_sets:
+            session.paused.set()
+            silent_looks += 1
+        if silent_looks > 5:
+            stopping.set()
+
+    record_live(session, recorder, stopping, rig=rig, engine=None, watch=watch, silence_s=0.1)
+    assert recorder.stop().frame_sets
