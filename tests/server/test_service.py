@@ -8,13 +8,15 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
-from calibration.files import save_calibration
+from calibration.files import calibration_to_dict, save_calibration
 from server.access import Access
 from server.datagrams import Target
 from server.network import AddressError, listen, url_of
 from server.outputs import Outputs
+from server.pipeline import Pipeline
 from server.service import Service, ServiceSettings
 
 
@@ -166,6 +168,37 @@ def test_addresses_that_are_none(host, port, why):
 def test_the_address_for_the_browser(host, shown):
     with listen(host, 0) as listener:
         assert url_of(listener, host) == f"http://{shown}:{listener.getsockname()[1]}/"
+
+
+def test_a_request_that_the_end_cuts_short_is_answered_and_leaves_no_traceback(
+    rig, session, engine, monkeypatch, capfd
+):
+    engine.gate.clear()
+    request_rig = Pipeline.request_rig
+
+    def end_meanwhile(pipeline, wanted):
+        done = request_rig(pipeline, wanted)
+        signal.raise_signal(signal.SIGTERM)
+        return done
+
+    # The swap waits for an engine that is stuck.
+    monkeypatch.setattr(Pipeline, "request_rig", end_meanwhile)
+    answers = []
+    asking = []
+
+    def announce(url):
+        def ask():
+            answers.append(httpx.put(f"{url}api/v1/calibration", json=calibration_to_dict(rig), timeout=10))
+
+        asking.append(threading.Thread(target=ask))
+        asking[0].start()
+
+    service(0, rig, session, engine, announce).run()
+    engine.gate.set()
+    asking[0].join(10)
+    assert answers[0].status_code == 503
+    assert "the service is ending" in answers[0].json()["detail"]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 STUCK_IN_NATIVE_CODE = """
