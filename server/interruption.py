@@ -36,4 +36,6 @@ class InterruptionAnswer:
             # Nobody else cancels a request; and after this answer nothing of it is left to run on.
             if begun:
                 raise
-            await refuse(scope, send, 503, "the service is ending, and gave this request up; send it again when it runs")
+            await refuse(
+                scope, send, 503, "the service is ending, and gave this request up; send it again when it runs"
+            )

@@ -116,7 +116,7 @@ def intrinsics(
 
     config, parsed, footage = _seen(rig, board, report, out, every)
     sights = sights_of(footage, parsed)
-    held = held_out_instants(sights.views, hold_out)
+    held = held_out_instants((view.instant for view in sights.views), hold_out)
     found = solve_lenses(sights, Wishes(_model(model), hold_out), held)
     cameras = tuple(
         replace(lens.camera, rms_px=lens.held_out_px if lens.held_out_px >= 0 else None) for lens in found.values()

@@ -97,7 +97,8 @@ def test_a_session_is_asked_for_often_only_while_one_runs(
       return given ? Response.json(given) : Response.json({ detail: "none runs" }, { status: 404 });
     };
     const { LivePanel } = await import("./js/calibration/live_panel.js");
-    const names = ["form", "board", "world", "running", "stage", "hints", "pictures", "solve", "accept", "cancel", "verdict"];
+    const names = ["form", "board", "world", "running", "stage", "hints", "pictures"];
+    names.push("solve", "accept", "cancel", "verdict");
     const elements = Object.fromEntries(names.map((name) => [name, Object.assign(new Element(), { children: [] })]));
     const panel = new LivePanel(elements, () => {});
     panel.setVisible(true);
