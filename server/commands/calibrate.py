@@ -209,7 +209,7 @@ def _seen(
     config = load_rig_config(rig)
     check_world(world, config.camera_ids)
     # Asked now: what is found after minutes would be lost.
-    require_file_place(out)
+    require_file_place(out, "calibration.json")
     if report is not None:
         require_folder(report)
     with shown_progress(None) as advance:
