@@ -117,7 +117,7 @@ def main() -> None:
     print("pictures are late by", ", ".join(f"{i}: {1e3 * late:.0f} ms" for i, late in solved.timing.late_s.items()))
 
     sights = sights_of(footage, board)
-    held = held_out_instants(sights.views, Wishes().hold_out)
+    held = held_out_instants((view.instant for view in sights.views), Wishes().hold_out)
     edges, cameras = board_edges(board), list(footage.sizes.items())
     own = [view.as_taken() for view in sights.views if view.instant not in held]
     judged_on = {(view.camera_id, view.instant) for view in solved.held_out.views}

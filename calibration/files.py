@@ -79,9 +79,17 @@ def load_calibration(
         size: Image width and height in pixels. Demanded by formats that do not state it; for the others it must agree.
 
     Raises:
-        CalibrationError: With every reason, by camera id, if the calibration cannot be read or used.
+        CalibrationError: With the path and every reason, by camera id, if the calibration cannot be read or used.
     """
     _check_format(format)
+    try:
+        return _load(path, format, units, size)
+    except CalibrationError as error:
+        # Who has several rigs is to know whose file it is.
+        raise CalibrationError(error.reasons, str(path)) from error
+
+
+def _load(path: Path, format: str, units: str | float | None, size: tuple[int, int] | None) -> Rig:
     match format:
         case "handpose3d":
             return handpose3d.rig_from_folder(path, require_units(units, format), _demanded(size, format))

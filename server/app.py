@@ -19,6 +19,7 @@ from server.datagrams import DatagramSender
 from server.dialects import DEFAULT_UP, DIALECTS, Up
 from server.drift.policy import Policy
 from server.drift.watch import DriftWatch
+from server.interruption import InterruptionAnswer
 from server.live_calibration.session import LiveCalibration
 from server.messages import FIELDS
 from server.metrics import LatencyHistogram, ServiceCollector
@@ -131,4 +132,5 @@ def create_app(
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessMiddleware, access=access or Access())
+    app.add_middleware(InterruptionAnswer)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from importlib.metadata import version
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from server.commands.serve import serve
 from server.commands.synth import synth
 from server.commands.synth_windows import synth_windows
 from server.commands.train import train
+from server.leaving import leave_what_remains
 
 DEBUG_VARIABLE = "USTHAND_DEBUG"
 
@@ -77,15 +79,28 @@ def error_line(error: BaseException) -> str:
 
 def main() -> None:
     """Run a command; known errors become one line on stderr and exit status 1."""
+    others = threading.enumerate()
+    status = _run()
+    # Whichever command it was, and however it ended: engines run in threads of several.
+    leave_what_remains(status, others)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run a command and return its exit status."""
     try:
+        # Typer ends every command by SystemExit, and by it alone.
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except (ValueError, OSError, FloatingPointError, CaptureError, EngineError) as error:
         # CalibrationError, RigConfigError and AccessError are ValueErrors, AddressError is an OSError; training that
         # goes astray is a FloatingPointError.
         if os.environ.get(DEBUG_VARIABLE):
             raise
         sys.stderr.write(f"{error_line(error)}\n")
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

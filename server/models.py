@@ -14,11 +14,11 @@ from typing import Final
 from capture.frames import FrameSet
 from engine.factory import MODELS, SHIPPED
 from engine.types import EngineCard, HandEngine
+from server.leaving import MODEL_THREAD
 from server.pipeline import Pipeline
 
 _log = logging.getLogger("usthand.models")
 
-MODEL_THREAD: Final = "usthand-model"
 SWAP_TIMEOUT_S: Final = 5.0
 _EXPORTED: Final = "*.onnx"
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from calibration import Rig
 from capture.frames import FrameSet
 from engine.types import HandEngine, HandPose
+from server.leaving import ENGINE_THREAD
 from server.solved import Shelf, Solved
 from server.window import SlidingWindow, WindowStats
 
@@ -24,8 +25,6 @@ _POLL_S = 0.1
 _RETRY_S = 0.5
 _QUIET_NS = 1_000_000_000
 _STUCK_NS = 10_000_000_000
-
-ENGINE_THREAD: Final = "usthand-engine"
 
 STARTING = "starting"
 WAITING = "waiting for frames"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from calibration.camera import Camera
 from calibration.errors import CalibrationError
 from calibration.observations import BoardView
 
-_FEW_SHARED = 3
+FEW_SHARED: Final = 3
 _ROBUST_ROUNDS = 3
 _OUTLIER_MEDIANS = 4.0
 _ALWAYS_NEAR = 2e-3
@@ -110,7 +111,7 @@ def chain_cameras(
             if one in T_camera_world and other not in T_camera_world
         ]
         count, one, other = max(reach, default=(0, "", ""))
-        if count < _FEW_SHARED:
+        if count < FEW_SHARED:
             raise CalibrationError(_unreached(cameras, T_camera_world, pairs))
         T_camera_world[other] = _middle(pairs[one, other]) @ T_camera_world[one]
     return tuple(camera.with_transform(T_camera_world[camera.id]) for camera in cameras)
@@ -161,7 +162,7 @@ def _unreached(
         best = max(shared, key=lambda i: shared[i], default=None)
         said = f"most, {shared[best]}, with {best}" if best is not None else "none"
         reasons[camera.id] = [
-            f"it shares too few instants of the board with the other cameras ({said}; {_FEW_SHARED} at least): hold "
+            f"it shares too few instants of the board with the other cameras ({said}; {FEW_SHARED} at least): hold "
             "the board where this camera and another one see it at once"
         ]
     groups = _groups([camera.id for camera in cameras], pairs)
@@ -180,7 +181,7 @@ def _groups(ids: Sequence[str], pairs: Mapping[tuple[str, str], list[NDArray[np.
         group = [left.pop(0)]
         # Grows while it is walked through: each member brings those that it shares enough with.
         for one in group:
-            near = [other for other in left if len(pairs.get((one, other), ())) >= _FEW_SHARED]
+            near = [other for other in left if len(pairs.get((one, other), ())) >= FEW_SHARED]
             group += near
             left = [other for other in left if other not in near]
         groups.append(group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -90,13 +90,12 @@ class Solved:
     covariance: NDArray[np.float64]
 
 
-def held_out_instants(views: Sequence[MovingView], share: float) -> frozenset[int]:
+def held_out_instants(instants: Iterable[int], share: float) -> frozenset[int]:
     """Choose instants to hold out: spread evenly over the footage, the same ones every time."""
-    instants = sorted({view.instant for view in views})
     if share <= 0:
         return frozenset()
     every = max(2, round(1.0 / share))
-    return frozenset(instants[every // 2 :: every])
+    return frozenset(sorted(set(instants))[every // 2 :: every])
 
 
 def solve_lenses(sights: Sights, wishes: Wishes, held: frozenset[int]) -> dict[str, Lens]:
@@ -136,7 +135,7 @@ def solve_rig(sights: Sights, wishes: Wishes, lenses: Sequence[Camera] | None = 
     Raises:
         CalibrationError: If the sights do not suffice: for each camera why, and what to film.
     """
-    held = held_out_instants(sights.views, wishes.hold_out)
+    held = held_out_instants((view.instant for view in sights.views), wishes.hold_out)
     found: dict[str, Lens] = {}
     if lenses is None:
         found = solve_lenses(sights, wishes, held)

@@ -116,7 +116,7 @@ def intrinsics(
 
     config, parsed, footage = _seen(rig, board, report, out, every)
     sights = sights_of(footage, parsed)
-    held = held_out_instants(sights.views, hold_out)
+    held = held_out_instants((view.instant for view in sights.views), hold_out)
     found = solve_lenses(sights, Wishes(_model(model), hold_out), held)
     cameras = tuple(
         replace(lens.camera, rms_px=lens.held_out_px if lens.held_out_px >= 0 else None) for lens in found.values()
@@ -209,7 +209,7 @@ def _seen(
     config = load_rig_config(rig)
     check_world(world, config.camera_ids)
     # Asked now: what is found after minutes would be lost.
-    require_file_place(out)
+    require_file_place(out, "calibration.json")
     if report is not None:
         require_folder(report)
     with shown_progress(None) as advance:

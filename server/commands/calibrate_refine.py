@@ -67,7 +67,7 @@ def refine(
             f"there is no camera {unknown[0]!r}; there are {', '.join(calibrated.camera_ids)}", param_hint="--cameras"
         )
     # Asked now: what is found after minutes would be lost.
-    require_file_place(out)
+    require_file_place(out, "calibration.json")
     if report is not None:
         require_folder(report)
     earlier = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from server.commands.options import HandModelOption
+from server.commands.output_path import require_file_place
 from server.commands.packages import require_packages
 
 if TYPE_CHECKING:
@@ -47,17 +48,12 @@ def export(
     """
     require_packages("export", _NEEDED)
     # Imported here so that `usthand --help` need not load torch.
-    from errno import EISDIR, ENOENT
-
     from engine.hand_model.model import HandModel
     from engine.network.card import make_card
     from engine.network.export import EXPORT_STEPS, export_network
     from server.progress import shown_progress
 
-    if not out.parent.is_dir():
-        raise FileNotFoundError(ENOENT, "no such folder; make it first", str(out.parent))
-    if out.is_dir():
-        raise IsADirectoryError(EISDIR, "is a folder; give the name of a file", str(out))
+    require_file_place(out, "model.onnx")
     model = HandModel.load(hand_model)
     if weights is None:
         training: dict[str, Any] = {"data": "none: random weights"}

@@ -6,15 +6,19 @@ import os
 from pathlib import Path
 
 
-def require_file_place(path: Path) -> None:
+def require_file_place(path: Path, example: str) -> None:
     """Refuse a path that no file could be written to.
+
+    Args:
+        path: The file.
+        example: What such a file may be called.
 
     Raises:
         ValueError: If it is a folder itself, or lies in none that is there and may be written to.
     """
     folder = path.absolute().parent
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of a file in it, such as {path / 'calibration.json'}")
+        raise ValueError(f"{path} is a folder; give the name of a file in it, such as {path / example}")
     if not folder.is_dir():
         raise ValueError(f"{path.parent} is not a folder that {path.name} could be written to; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):

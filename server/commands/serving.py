@@ -16,7 +16,6 @@ from server.access import Access, read_token
 from server.datagrams import Target
 from server.dialects import UPS, read_up
 from server.drift.policy import read_policy
-from server.leaving import leave_what_remains
 from server.models import ModelPlace
 from server.outputs import Outputs
 from server.pipeline import FrameSource
@@ -102,7 +101,6 @@ def run_service(
         models=models,
     )
     service.run()
-    leave_what_remains()
 
 
 def _also(service: Service, outputs: Outputs) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.solving.lenses import MIN_VIEWS
+from calibration.solving.places import FEW_SHARED
 from server.live_calibration.sightings import TILTED_DEG, CameraView, Seen
 
 ENOUGH_SIGHTS: Final = 15
@@ -22,8 +24,8 @@ ENOUGH_TILTED: Final = 5
 FIRST_LOOKS: Final = 3
 """So many frame sets are looked at before a camera without a picture is complained of: one may lack a late camera."""
 
-FEWEST_SIGHTS: Final = 6
-FEWEST_SHARED: Final = 3
+FEWEST_SIGHTS: Final = MIN_VIEWS
+FEWEST_SHARED: Final = FEW_SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,16 @@ class Guidance:
 def guide(seen: Seen) -> Guidance:
     """Say what is missing, most needed first."""
     missing = [
-        f"{camera_id} saw the board in {view.sights} pictures, {FEWEST_SIGHTS} are needed"
+        f"{camera_id} saw the board in {_counted(view.sights, view.learnt, 'pictures')}; {FEWEST_SIGHTS} are needed"
         for camera_id, view in seen.cameras.items()
-        if view.sights < FEWEST_SIGHTS
+        if view.learnt < FEWEST_SIGHTS
     ]
-    if not missing and (apart := _bridge(seen, FEWEST_SHARED)) is not None:
+    if not missing and (apart := _bridge(seen.shared_learnt, FEWEST_SHARED)) is not None:
         one, other = apart
-        missing.append(
-            f"{one} and {other} saw it at one time in {seen.shared[apart]} frame sets, {FEWEST_SHARED} are needed"
-        )
+        counted = _counted(seen.shared[apart], seen.shared_learnt[apart], "frame sets")
+        missing.append(f"{one} and {other} saw it at one time in {counted}; {FEWEST_SHARED} are needed")
     hints = [hint for camera_id, view in seen.cameras.items() for hint in _first_sights(camera_id, view, seen)]
-    if (apart := _bridge(seen, ENOUGH_SHARED)) is not None:
+    if (apart := _bridge(seen.shared, ENOUGH_SHARED)) is not None:
         one, other = apart
         text = f"hold the board where both {one} and {other} see it: they share {seen.shared[apart]} sights"
         hints.append(Hint(text, apart))
@@ -122,12 +123,17 @@ def _emptiest(coverage: NDArray[np.int64]) -> str:
     return f"at the {' '.join(words)}" if words else "in the middle"
 
 
-def _bridge(seen: Seen, enough: int) -> tuple[str, str] | None:
+def _counted(sights: int, learnt: int, of: str) -> str:
+    held_out = sights - learnt
+    return f"{learnt} {of} to solve from, beside {held_out} to judge by" if held_out else f"{learnt} {of}"
+
+
+def _bridge(shared: Mapping[tuple[str, str], int], enough: int) -> tuple[str, str] | None:
     """Return the pair of cameras to join next: of those in different groups, the one that shares most already."""
-    group = {camera_id: camera_id for camera_id in seen.cameras}
-    for (one, other), count in seen.shared.items():
+    group = {camera_id: camera_id for pair in shared for camera_id in pair}
+    for (one, other), count in shared.items():
         if count >= enough:
             old, new = group[other], group[one]
             group = {camera_id: new if g == old else g for camera_id, g in group.items()}
-    apart = {pair: count for pair, count in seen.shared.items() if group[pair[0]] != group[pair[1]]}
+    apart = {pair: count for pair, count in shared.items() if group[pair[0]] != group[pair[1]]}
     return max(apart, key=lambda pair: apart[pair]) if apart else None

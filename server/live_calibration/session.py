@@ -113,15 +113,8 @@ class LiveCalibration:
                 raise SessionError(f"no solver can be started: {error.strerror}; free memory or processes") from None
         return self.describe()
 
-    def solved_rig(self, *, force: bool) -> Rig:
-        """Return the calibration to take over.
-
-        Args:
-            force: Also if its verdict is `bad`.
-
-        Raises:
-            SessionError: If there is none, or it is bad.
-        """
+    def _solved(self, *, force: bool) -> tuple[_Session, Rig]:
+        """Return the session, and the calibration to take over."""
         with self._lock:
             session = self._running()
             outcome = session.run.outcome if session.run is not None else None
@@ -132,18 +125,22 @@ class LiveCalibration:
                     f"the verdict is bad: {'; '.join(outcome.report['reasons'][:3])}. Collect more and solve again, or "
                     "send force=1"
                 )
-            return self._placed(outcome.rig, session.world)
+            return session, self._placed(outcome.rig, session.world)
 
     async def accept(self, *, force: bool) -> Upload:
         """Take the solved calibration over, between two frame sets, and end the session.
+
+        Args:
+            force: Also if its verdict is `bad`.
 
         Raises:
             SessionError: If there is none, or it is bad and not forced.
             CalibrationError: If it does not fit the running cameras any more.
             SwapTimeoutError: If the engine did not take it up; the session stays.
         """
-        upload = await self._service.take(self.solved_rig(force=force), "board")
-        await asyncio.to_thread(self.close)
+        session, rig = self._solved(force=force)
+        upload = await self._service.take(rig, "board")
+        await asyncio.to_thread(self._end, session)
         return upload
 
     def cancel(self) -> None:
@@ -153,17 +150,25 @@ class LiveCalibration:
             NoSessionError: If there is none.
         """
         with self._lock:
-            self._running()
-        self.close()
+            session = self._running()
+        self._end(session)
 
     def close(self) -> None:
         """End the session, if there is one; bounded in time."""
         with self._lock:
-            session, self._session = self._session, None
+            session = self._session
         if session is not None:
-            if session.run is not None:
-                session.run.cancel()
-            session.watcher.stop()
+            self._end(session)
+
+    def _end(self, session: _Session) -> None:
+        """End this session; one that was started meanwhile goes on."""
+        with self._lock:
+            if self._session is not session:
+                return
+            self._session = None
+        if session.run is not None:
+            session.run.cancel()
+        session.watcher.stop()
 
     def describe(self) -> dict[str, Any]:
         """Say how the session is.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from calibration.boards import Refusal
 from calibration.solving.judging import COVERAGE_GRID
+from calibration.solving.solve import Wishes, held_out_instants
 from server.calibrating.footage import Footage, Sight
 from server.live_calibration.pictures import LookedAt
 
@@ -55,7 +56,8 @@ class CameraView:
 
     Args:
         size: Of its pictures; None before the first one.
-        sights: Pictures with the board, of those that are kept to solve from.
+        sights: Pictures with the board, of those that are kept.
+        learnt: Of them, those that a solve learns from; it holds the others out to judge by.
         tilted: Of them, those in which the board was turned from the camera by more than `TILTED_DEG`.
         coverage: Corners in each cell of the picture `(rows, columns)`.
         refused: Pictures without a sight, by the reason.
@@ -65,6 +67,7 @@ class CameraView:
 
     size: tuple[int, int] | None
     sights: int
+    learnt: int
     tilted: int
     coverage: NDArray[np.int64]
     refused: Mapping[str, int]
@@ -85,11 +88,13 @@ class Seen:
         frame_sets: Frame sets that were looked at.
         cameras: In the rig's order.
         shared: Frame sets in which both cameras of a pair saw the board, for every pair in the rig's order.
+        shared_learnt: Of them, those that a solve learns from.
     """
 
     frame_sets: int
     cameras: Mapping[str, CameraView]
     shared: Mapping[tuple[str, str], int]
+    shared_learnt: Mapping[tuple[str, str], int]
 
 
 TILTED_DEG: Final = 20.0
@@ -186,13 +191,39 @@ class Sightings:
     def seen(self) -> Seen:
         """Return what was seen so far; it does not change any more."""
         with self._lock:
+            own, shared = self._learnt()
             cameras = {
                 camera_id: CameraView(
-                    c.size, c.sights, c.tilted, c.coverage.copy(), dict(c.refused), c.corners_px, c.refusal
+                    c.size,
+                    c.sights,
+                    own[camera_id],
+                    c.tilted,
+                    c.coverage.copy(),
+                    dict(c.refused),
+                    c.corners_px,
+                    c.refusal,
                 )
                 for camera_id, c in self._cameras.items()
             }
-            return Seen(self._frame_sets, MappingProxyType(cameras), MappingProxyType(dict(self._shared)))
+            return Seen(
+                self._frame_sets,
+                MappingProxyType(cameras),
+                MappingProxyType(dict(self._shared)),
+                MappingProxyType({pair: shared[pair] for pair in self._shared}),
+            )
+
+    def _learnt(self) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+        """Count what is not held out, by camera and by pair."""
+        # Where there are more instants than are solved from, other ones are held out, but as many of them.
+        held_out = held_out_instants(self._instants, Wishes().hold_out)
+        own: Counter[str] = Counter()
+        shared: Counter[tuple[str, str]] = Counter()
+        for instant, (_, kept) in self._instants.items():
+            if instant not in held_out:
+                ids = [k.sight.camera_id for k in kept]
+                own.update(ids)
+                shared.update(combinations(ids, 2))
+        return own, shared
 
     def looked_at(self, camera_id: str) -> LookedAt | None:
         """Return the newest picture that was looked at; None before the first.

@@ -230,3 +230,18 @@ def test_writing_does_not_share_memory_with_the_rig(rig: Rig) -> None:
     expected = copy.deepcopy(first)
     first["cameras"][0]["K"][0][0] = 0
     assert calibration_to_dict(rig) == expected
+
+
+def test_an_error_names_the_file_once_and_every_camera(rig: Rig, tmp_path: Path) -> None:
+    content = calibration_to_dict(rig)
+    for camera in content["cameras"]:
+        camera["width"] = 0
+    path = tmp_path / "desk.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CalibrationError) as refused:
+        load_calibration(path)
+    first, *others = str(refused.value).split("; camera ")
+    assert first.startswith(f"calibration {path}: camera {rig.camera_ids[0]!r}: ")
+    assert [other.partition(":")[0] for other in others] == [repr(camera_id) for camera_id in rig.camera_ids[1:]]
+    assert str(refused.value).count(str(path)) == 1
+    assert all(line.startswith(f"calibration {path}: camera ") for line in refused.value.lines)

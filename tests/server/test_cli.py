@@ -96,8 +96,13 @@ def test_an_unknown_key_and_a_broken_calibration(rig_file, usthand):
     rig_file.write_text(f"{text}max_skw_ms: 3\n", encoding="utf-8")
     assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), "max_skw_ms")
     rig_file.write_text(text, encoding="utf-8")
-    rig_file.with_name("calibration.json").write_text("{}", encoding="utf-8")
-    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), "schema is missing")
+    path = rig_file.with_name("calibration.json")
+    path.write_text("{}", encoding="utf-8")
+    assert_one_clear_line(usthand("serve", "--rig", rig_file, "--port", 0), f"{path}: schema is missing")
+    path.unlink()
+    missing = usthand("serve", "--rig", rig_file, "--port", 0)
+    assert_one_clear_line(missing, "cannot be read")
+    assert missing.stderr.count(str(path)) == 1
 
 
 def test_a_level_of_the_log_that_is_none(usthand, monkeypatch):

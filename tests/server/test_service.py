@@ -8,12 +8,15 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
+from calibration.files import calibration_to_dict, save_calibration
 from server.access import Access
 from server.datagrams import Target
 from server.network import AddressError, listen, url_of
 from server.outputs import Outputs
+from server.pipeline import Pipeline
 from server.service import Service, ServiceSettings
 
 
@@ -167,17 +170,46 @@ def test_the_address_for_the_browser(host, shown):
         assert url_of(listener, host) == f"http://{shown}:{listener.getsockname()[1]}/"
 
 
+def test_a_request_that_the_end_cuts_short_is_answered_and_leaves_no_traceback(
+    rig, session, engine, monkeypatch, capfd
+):
+    engine.gate.clear()
+    request_rig = Pipeline.request_rig
+
+    def end_meanwhile(pipeline, wanted):
+        done = request_rig(pipeline, wanted)
+        signal.raise_signal(signal.SIGTERM)
+        return done
+
+    # The swap waits for an engine that is stuck.
+    monkeypatch.setattr(Pipeline, "request_rig", end_meanwhile)
+    answers = []
+    asking = []
+
+    def announce(url):
+        def ask():
+            answers.append(httpx.put(f"{url}api/v1/calibration", json=calibration_to_dict(rig), timeout=10))
+
+        asking.append(threading.Thread(target=ask))
+        asking[0].start()
+
+    service(0, rig, session, engine, announce).run()
+    engine.gate.set()
+    asking[0].join(10)
+    assert answers[0].status_code == 503
+    assert "the service is ending" in answers[0].json()["detail"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 STUCK_IN_NATIVE_CODE = """
-import os, signal, sys, threading
+import signal, sys, threading
 from pathlib import Path
 import onnxruntime
 import engine.detector
-from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
-from server.commands.serving import run_service, settings
-from server.models import ModelPlace
-from server.recording.recordings import RecordingPlace
+import engine.factory
+import server.commands.sources
+from server import cli
 from tests.server.conftest import FakeEngine, FakeSession
-from engine.synthetic.rigs import make_rig
 
 network = Path(engine.detector.__file__).parent / "data" / "hand_landmark_full.onnx"
 
@@ -187,28 +219,28 @@ class Stuck(FakeEngine):
         while True:
             onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
 
-rig = make_rig(2, seed=5, width=320, height=240)
-config = RigConfig(name="x", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig))
-run_service(
-    settings("127.0.0.1", 0, token_file=None, insecure=False, drift="off"),
-    title="Stuck",
-    rig=rig,
-    open_session=lambda: FakeSession(rig),
-    models=ModelPlace("detector", lambda name: Stuck(())),
-    recordings=RecordingPlace(Path(sys.argv[1]), config),
-)
+engine.factory.open_engine = lambda *_, **__: Stuck(())
+server.commands.sources.open_session = lambda config, rig, mode: FakeSession(rig)
+cli.main()
 """
 
 
-def test_an_engine_that_does_not_come_back_does_not_make_the_end_a_crash(tmp_path):
+@pytest.mark.parametrize(
+    "command", [["serve", "--port", "0", "--drift", "off"], ["record", "--out", "take"]], ids=["serve", "record"]
+)
+def test_an_engine_that_does_not_come_back_does_not_make_the_end_a_crash(rig, tmp_path, command):
+    save_calibration(rig, tmp_path / "calibration.json")
+    cameras = "".join(f"  - {{id: {camera.id}, source: {{type: synthetic}}}}\n" for camera in rig)
+    (tmp_path / "rig.yaml").write_text(f"name: x\ncameras:\n{cameras}calibration: calibration.json\n")
     done = subprocess.run(
-        [sys.executable, "-c", STUCK_IN_NATIVE_CODE, tmp_path],
+        [sys.executable, "-c", STUCK_IN_NATIVE_CODE, *command, "--rig", "rig.yaml"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert "leaving without it" in done.stderr
     assert "terminate called" not in done.stderr
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr

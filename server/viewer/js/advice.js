@@ -64,7 +64,7 @@ const FRAME_CAUSES = new Set(["behind", "overwritten", "ring_full", "undecodable
 const slow = (words) => ({ id: "slow", level: "wait", words });
 
 /**
- * @param {Record<string, number>} before Exceptions of the engine by kind when the page was opened.
+ * @param {Record<string, number>} before Exceptions of the engine by kind that are no news.
  * @param {Record<string, number>} now
  * @returns {Advice[]}
  */

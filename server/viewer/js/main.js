@@ -9,6 +9,7 @@ import { MarksPoll } from "./calibration/marks.js";
 import { Pictures } from "./cameras/pictures.js";
 import { ClockOffset } from "./clock.js";
 import { DropWatch } from "./drop_causes.js";
+import { ErrorWatch } from "./error_watch.js";
 import { setUpHelp } from "./help.js";
 import { LayerSwitch } from "./layer_switch.js";
 import { elapsedMs, readHands } from "./messages.js";
@@ -54,12 +55,11 @@ class Viewer {
     this.lastHandsMs = -Infinity;
     this.handCount = 0;
     this.notReady = "";
-    /** Exceptions of the engine by kind when the page was opened: only new ones are news. */
-    this.errorsBefore = /** @type {Record<string, number> | null} */ (null);
     this.refused = false;
     this.clock = new ClockOffset();
     this.bins = new TimelineBins();
     this.drops = new DropWatch(LATELY_MS);
+    this.errors = new ErrorWatch();
     this.readout = new Readout(element("metrics"), element("hands"), this.clock);
     this.advice = new AdviceList(element("advice"));
     this.timeline = new TimelineView(this.bins, {
@@ -313,12 +313,12 @@ class Viewer {
       const frames = cameras.reduce((sum, camera) => sum + (camera.frames ?? 0), 0);
       const { fromMs, drops } = this.drops.add({ atMs, frames, sets: stats.frame_sets ?? 0, drops: stats.drops ?? {} });
       for (const [cause, count] of Object.entries(drops)) this.bins.addDrops(cause, count, fromMs, atMs);
-      this.errorsBefore ??= stats.engine_errors_by_kind ?? {};
+      this.errors.add(stats.frame_sets ?? 0, stats.engine_errors_by_kind ?? {});
     }
     this.advice.show([
       ...this.recording.advice,
       ...cameraAdvice(cameras),
-      ...engineAdvice(this.errorsBefore ?? {}, stats?.engine_errors_by_kind ?? {}),
+      ...engineAdvice(this.errors.before ?? {}, stats?.engine_errors_by_kind ?? {}),
       ...speedAdvice(this.drops.lately()),
     ]);
     // Cameras have said what is wrong with them already.

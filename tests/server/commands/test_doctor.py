@@ -58,10 +58,11 @@ def test_a_rig_is_looked_at_too(rig_file: Path) -> None:
 
 
 def test_a_broken_calibration_fails_with_every_reason(rig_file: Path) -> None:
-    rig_file.with_name("calibration.json").write_text('{"cameras": [{"id": "a"}]}')
+    path = rig_file.with_name("calibration.json")
+    path.write_text('{"cameras": [{"id": "a"}]}')
     result = CliRunner().invoke(app, ["--rig", str(rig_file), "--port", str(free_port())])
     assert result.exit_code == 1
-    assert result.stdout.count("FAIL calibration: camera 'a'") == 6
+    assert result.stdout.count(f"FAIL calibration: calibration {path}: camera 'a'") == 6
 
 
 def test_a_broken_rig_file_fails(rig_file: Path) -> None:

@@ -153,7 +153,7 @@ def test_what_does_not_go_together(usthand: Callable[..., Answer], weights: Path
     assert_one_clear_line(refused("--weights", weights, "--input-px", 128), "lite.pt", "64 px, not 128")
     assert_one_clear_line(refused("--weights", tmp_path / "no.pt"), "no.pt", "no such file")
     assert_one_clear_line(refused("--hand-model", tmp_path / "no.npz"), "no.npz")
-    assert_one_clear_line(usthand("--out", tmp_path / "no" / "a.onnx"), f"{tmp_path / 'no'}", "no such folder")
+    assert_one_clear_line(usthand("--out", tmp_path / "no" / "a.onnx"), f"{tmp_path / 'no'}", "make it first")
     assert_one_clear_line(usthand("--out", tmp_path), f"{tmp_path}", "is a folder")
     weights.write_bytes(b"words")
     assert_one_clear_line(refused("--weights", weights), "lite.pt", "not a readable file of weights")

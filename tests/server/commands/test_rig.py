@@ -75,7 +75,10 @@ def test_check_lists_every_reason_of_a_bad_calibration_and_still_looks_at_the_so
     path.write_text(json.dumps(content))
     result = usthand_rig("check", rig_file)
     assert result.exit_code == 1
-    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" camera 'a'", " camera 'b'"]
+    assert [line.split(": ")[1:3] for line in result.stderr.splitlines()] == [
+        [f"calibration {path}", "camera 'a'"],
+        [f"calibration {path}", "camera 'b'"],
+    ]
     assert result.stdout.count("none") == 2
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from calibration.boards import Refusal
 from calibration.solving.judging import COVERAGE_GRID
+from calibration.solving.lenses import MIN_VIEWS
+from calibration.solving.places import FEW_SHARED
+from calibration.solving.solve import Wishes, held_out_instants
 from server.calibrating.footage import Sight
 from server.live_calibration.guidance import ENOUGH_SHARED, ENOUGH_SIGHTS, FIRST_LOOKS, guide
 from server.live_calibration.sightings import MAX_INSTANTS, CameraView, Look, Seen, Sightings
@@ -20,12 +23,12 @@ FULL = np.ones(COVERAGE_GRID[::-1], dtype=np.int64)
 
 def view(sights: int = 50, tilted: int = 20, coverage: np.ndarray = FULL, refusal: str = "") -> CameraView:
     corners = None if refusal else np.zeros((4, 2))
-    return CameraView(SIZE, sights, tilted, coverage, {}, corners, refusal)
+    return CameraView(SIZE, sights, sights, tilted, coverage, {}, corners, refusal)
 
 
 def seen(shared: int | dict[tuple[str, str], int] = 50, **cameras: CameraView) -> Seen:
     pairs = {pair: shared if isinstance(shared, int) else shared.get(pair, 0) for pair in combinations(cameras, 2)}
-    return Seen(100, cameras, pairs)
+    return Seen(100, cameras, pairs, pairs)
 
 
 def test_enough_of_everything_leaves_nothing_to_do() -> None:
@@ -46,9 +49,9 @@ def test_a_camera_that_saw_nothing_comes_first_with_the_reason_of_its_last_pictu
 def test_a_camera_without_a_picture_is_complained_of_only_after_some_looks() -> None:
     blind = replace(view(0, 0, FULL * 0), size=None)
     both = {"a": view(2), "b": blind}
-    early = guide(Seen(1, both, {("a", "b"): 0}))
+    early = guide(Seen(1, both, {("a", "b"): 0}, {("a", "b"): 0}))
     assert "show the board to b: its first picture is waited for" in [hint.text for hint in early.hints]
-    late = guide(Seen(FIRST_LOOKS, both, {("a", "b"): 0}))
+    late = guide(Seen(FIRST_LOOKS, both, {("a", "b"): 0}, {("a", "b"): 0}))
     assert "b gives no pictures: see its state" in [hint.text for hint in late.hints]
 
 
@@ -120,3 +123,34 @@ def test_what_is_kept_is_bounded_and_alone_counts() -> None:
     assert (seen_now.cameras["b"].sights, seen_now.cameras["b"].tilted, seen_now.shared["a", "b"]) == (0, 0, 0)
     assert not seen_now.cameras["b"].coverage.any()
     assert not guide(seen_now).can_solve
+
+
+def test_what_is_held_out_to_judge_by_is_not_solved_from() -> None:
+    sightings = Sightings(("a", "b"))
+    for instant in range(6):
+        sightings.add(instant, instant, [sight("a", instant), sight("b", instant)])
+    # Of six frame sets the third is held out.
+    assert not guide(sightings.seen()).can_solve
+    assert guide(sightings.seen()).missing == (
+        "a saw the board in 5 pictures to solve from, beside 1 to judge by; 6 are needed",
+        "b saw the board in 5 pictures to solve from, beside 1 to judge by; 6 are needed",
+    )
+    sightings.add(6, 6, [sight("a", 6), sight("b", 6)])
+    assert guide(sightings.seen()).can_solve
+
+
+def test_what_can_be_solved_is_what_the_solver_takes() -> None:
+    """Whatever cameras see, and whenever: guidance and the solver's own limits agree."""
+    rng = np.random.default_rng(3)
+    agreed = []
+    for _ in range(40):
+        sightings = Sightings(("a", "b"))
+        for instant in range(int(rng.integers(6, 16))):
+            sightings.add(instant, instant, [sight(camera_id, instant) for camera_id in "ab" if rng.random() < 0.8])
+        footage = sightings.footage()
+        held = held_out_instants((s.instant for s in footage.sights), Wishes().hold_out)
+        own = {i: {s.instant for s in footage.sights if s.camera_id == i} - held for i in "ab"}
+        takes = min(map(len, own.values())) >= MIN_VIEWS and len(own["a"] & own["b"]) >= FEW_SHARED
+        assert guide(sightings.seen()).can_solve == takes
+        agreed.append(takes)
+    assert {True, False} == set(agreed)

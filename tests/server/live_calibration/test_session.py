@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import httpx
@@ -15,9 +17,12 @@ import pytest
 
 from calibration import Rig
 from calibration.boards import parse_board
+from server.calibration_judge import judge
+from server.calibration_service import Upload
 from server.live_calibration import watcher
+from server.live_calibration.session import LiveCalibration
 from server.live_calibration.sightings import Sightings
-from server.live_calibration.solver import SolverRun, job_of
+from server.live_calibration.solver import Outcome, SolverRun, job_of
 from tests.calibration.boards.filming import BoardFilm
 from tests.calibration.boards.rigs import board_path, small_rig
 
@@ -151,6 +156,27 @@ def test_what_cannot_be_is_refused_and_a_session_can_be_cancelled(client: httpx.
     assert client.post(ROUTE, json={"board": SPEC}).status_code == 201
     assert client.delete(ROUTE).status_code == 204
     assert client.get(ROUTE).status_code == 404
+    assert not any(t.name == "usthand-board" for t in threading.enumerate())
+
+
+def test_an_accept_ends_its_own_session_and_none_that_was_begun_meanwhile(running: Any) -> None:
+    class Taking:
+        async def take(self, rig: Rig, _source: str) -> Upload:
+            # Somebody else, while the swap waits for the engine.
+            live.cancel()
+            live.start(SPEC)
+            return Upload(judge(rig, rig, {}, force=True), None)
+
+    live = LiveCalibration(running.pipeline, cast("Any", Taking()))
+    live.start(SPEC)
+    solved = SimpleNamespace(outcome=Outcome(running.rig, {"verdict": "good"}, {}), running=False, cancel=lambda: None)
+    assert live._session is not None
+    live._session.run = cast("Any", solved)
+    try:
+        asyncio.run(live.accept(force=False))
+        assert live.describe()["state"] == "collecting"
+    finally:
+        live.close()
     assert not any(t.name == "usthand-board" for t in threading.enumerate())
 
 

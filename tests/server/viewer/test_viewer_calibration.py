@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.server.viewer.node import Run, needs_node
@@ -73,3 +75,39 @@ def test_corners_come_with_the_picture_that_they_were_found_in(
     """
     )
     assert run(body, corners)[-1] == address
+
+
+@pytest.mark.parametrize(
+    ("session", "least", "most"),
+    [(None, 2, 3), ({"state": "collecting", "cameras": {}, "guidance": [], "can_solve": False}, 19, 21)],
+    ids=["none", "one"],
+)
+def test_a_session_is_asked_for_often_only_while_one_runs(
+    run: Run, session: dict[str, Any] | None, least: int, most: int
+) -> None:
+    body = (
+        PAGE
+        + """
+    const ticks = [];
+    window.setInterval = (call) => ticks.push(call);
+    let nowMs = 0;
+    globalThis.performance.now = () => nowMs;
+    globalThis.fetch = async (url) => {
+      asked.push(String(url));
+      return given ? Response.json(given) : Response.json({ detail: "none runs" }, { status: 404 });
+    };
+    const { LivePanel } = await import("./js/calibration/live_panel.js");
+    const names = ["form", "board", "world", "running", "stage", "hints", "pictures"];
+    names.push("solve", "accept", "cancel", "verdict");
+    const elements = Object.fromEntries(names.map((name) => [name, Object.assign(new Element(), { children: [] })]));
+    const panel = new LivePanel(elements, () => {});
+    panel.setVisible(true);
+    await settled();
+    for (; nowMs < 10000; nowMs += 500) {
+      ticks.forEach((tick) => tick());
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return asked.filter((address) => address === "http://rig/api/v1/calibration/session").length;
+    """
+    )
+    assert least <= run(body, session) <= most

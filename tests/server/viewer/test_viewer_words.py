@@ -159,6 +159,29 @@ def test_advice_names_cameras_in_trouble_and_new_errors_only(run: Run) -> None:
     assert together["words"].startswith("cam1, cam2: ")
 
 
+def test_errors_of_the_engine_are_news_since_the_page_was_opened_or_the_service_started_again(run: Run) -> None:
+    body = """
+    const { engineAdvice } = await import("./js/advice.js");
+    const { ErrorWatch } = await import("./js/error_watch.js");
+    const watch = new ErrorWatch();
+    return given.map(([sets, errors]) => {
+      watch.add(sets, errors);
+      return engineAdvice(watch.before, errors).map((each) => each.words.split("(")[0]);
+    });
+    """
+    opened: list[Any] = [[900, {"ValueError": 5}], [1000, {"ValueError": 6}]]
+    again: list[Any] = [[3, {}], [60, {"ValueError": 4}], [80, {"ValueError": 7}]]
+    assert run(body, opened + again) == [
+        [],
+        ["The engine failed on one frame set "],
+        [],
+        ["The engine failed on 4 frame sets "],
+        ["The engine failed on 7 frame sets "],
+    ]
+    # No frame set was answered by either, so that their errors alone tell them apart.
+    assert run(body, [[0, {"ValueError": 5}], [0, {"ValueError": 2}]])[1] == ["The engine failed on 2 frame sets "]
+
+
 def test_the_connection_is_said_in_plain_words(run: Run) -> None:
     body = """
     const { connectionInWords } = await import("./js/words.js");

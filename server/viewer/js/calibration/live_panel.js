@@ -8,6 +8,8 @@ import { showVerdict } from "./verdict_view.js";
 
 const PATH = "api/v1/calibration/session";
 const PERIOD_MS = 500;
+/** Where no session runs: somebody else may start one. */
+const IDLE_PERIOD_MS = 5000;
 const KEY = "board";
 
 export class LivePanel {
@@ -21,6 +23,7 @@ export class LivePanel {
     this.visible = false;
     this.busy = false;
     this.asking = false;
+    this.askedMs = -Infinity;
     this.session = /** @type {any} */ (null);
     this.outcome = "";
     this.pictures = new LivePictures(elements.pictures);
@@ -32,7 +35,9 @@ export class LivePanel {
     elements.solve.addEventListener("click", () => void this.#act(() => request(`${PATH}/solve`, {}, { method: "POST" })));
     elements.cancel.addEventListener("click", () => void this.#act(() => request(PATH, {}, { method: "DELETE" })));
     elements.accept.addEventListener("click", () => void this.#accept());
-    window.setInterval(() => void this.refresh(), PERIOD_MS);
+    window.setInterval(() => {
+      if (this.session !== null || performance.now() - this.askedMs >= IDLE_PERIOD_MS) void this.refresh();
+    }, PERIOD_MS);
   }
 
   /** @param {boolean} visible */
@@ -45,6 +50,7 @@ export class LivePanel {
   async refresh(always = false) {
     if (this.asking || document.hidden || !(always || this.visible)) return;
     this.asking = true;
+    this.askedMs = performance.now();
     try {
       this.#show(await getJson(PATH));
     } catch (error) {
