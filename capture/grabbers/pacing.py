@@ -20,7 +20,8 @@ class Pacer:
     """Places recorded frames on the monotonic clock.
 
     Where the machine is too slow, the cameras of a rig leave out the same instants: a camera begins a new instant when
-    the others have done with the one before, and what one has begun, the others show too, however late.
+    the others have done with the one before, and what one has begun, the others show too, however late. A camera that
+    hangs, or has far to catch up, holds nobody up for longer than a set waits for a view.
 
     Args:
         clock: The time.
@@ -59,10 +60,11 @@ class Pacer:
             if self._is_over(next_offset_ns):
                 return "over"
             return "due" if self._wait(offset_ns) else "end"
-        # Nobody begins an instant that is long over, and nobody waits for a camera that has to catch up so far.
+        # Nobody begins an instant that is long over, and nobody waits for a camera that has to catch up so far. It
+        # asks its clock all the same, or it would seem to hang.
         if self._is_over(next_offset_ns + PATIENCE_NS) and not steps.is_begun(offset_ns):
             steps.leave()
-            return "over"
+            return "over" if self._wait(offset_ns) else "end"
         steps.announce(offset_ns)
         if not self._wait(offset_ns):
             return "end"
