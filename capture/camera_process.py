@@ -217,12 +217,18 @@ class CameraProcess:
         quiet_ns = now_ns - max(self._frame_ns, self._epoch_ns)
         silent_ns = now_ns - max(self.ring.beat_ns, self._frame_ns, self._epoch_ns)
         if silent_ns > _HANG_NS[self._mode]:
-            self._fail(
-                now_ns, f"its driver has not answered for {silent_ns / 1e9:.0f} s; unplug it and plug it in again"
+            who, remedy = (
+                ("driver", "unplug it and plug it in again")
+                if self._is_device
+                else ("grabber", "check that its disk answers, and that the machine is not too busy")
             )
+            self._fail(now_ns, f"its {who} has not answered for {silent_ns / 1e9:.0f} s; {remedy}")
         elif self._mode == "live" and quiet_ns > max(_STALL_NS, self._interval_ns * _STALL_FRAMES):
             self._name = "stalled"
-            self._message = f"no frame for {quiet_ns / 1e9:.1f} s; check the camera's cable and its load"
+            if self._steps is not None:
+                self._steps.leave()
+            suspect = "the camera's cable and its load" if self._is_device else "whether the machine is too busy"
+            self._message = f"no frame for {quiet_ns / 1e9:.1f} s; check {suspect}"
 
     def _watch_opening(self, now_ns: int) -> None:
         opening_since_ns = self.ring.beat_ns
@@ -234,11 +240,16 @@ class CameraProcess:
                     "busy, end other programs",
                 )
             return
-        is_device = isinstance(self._job.source, OpenCVSource)
-        limit_ns = OPEN_TIMEOUT_NS if is_device else _WORK_TIMEOUT_NS
+        limit_ns = OPEN_TIMEOUT_NS if self._is_device else _WORK_TIMEOUT_NS
         if now_ns - opening_since_ns > limit_ns:
-            remedy = "its device answers" if is_device else "its disk answers, and that the machine is not too busy"
+            remedy = (
+                "its device answers" if self._is_device else "its disk answers, and that the machine is not too busy"
+            )
             self._fail(now_ns, f"it did not open within {limit_ns / _SECOND_NS:g} s; check that {remedy}")
+
+    @property
+    def _is_device(self) -> bool:
+        return isinstance(self._job.source, OpenCVSource)
 
     @property
     def _interval_ns(self) -> int:

@@ -89,6 +89,8 @@ class TimestampsRef(_Section):
 class FileSource(_Section):
     """A video file, replayed at its own pace.
 
+    Where a machine is too slow for that, live, all replayed cameras of the rig leave out the same frames.
+
     Args:
         path: The video.
         loop: Start again at the end (live only).

@@ -169,6 +169,8 @@ def _grab_all(
     except EOFError:
         return Ended()
     finally:
+        if steps is not None:
+            steps.leave()
         grabber.close()
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from capture.grabbers.protocol import Clock
 from capture.grabbers.steps import Steps
 
-# As long as a set waits for a view at most: to wait longer would hold this camera up for nothing.
+# As long as a set waits for a view at most: to wait longer would hold the others up for nothing.
 PATIENCE_NS = 300_000_000
-_LOOK_NS = 2_000_000
+_LOOK_NS = 5_000_000
 
 Turn = Literal["due", "over", "end"]
 
@@ -20,7 +20,8 @@ class Pacer:
     """Places recorded frames on the monotonic clock.
 
     Where the machine is too slow, the cameras of a rig leave out the same instants: a camera begins a new instant when
-    the others have done with the one before, and what one has begun, the others show too, however late.
+    the others have done with the one before, and what one has begun, the others show too, however late. A camera that
+    hangs, or has far to catch up, holds nobody up for longer than a set waits for a view.
 
     Args:
         clock: The time.
@@ -32,7 +33,6 @@ class Pacer:
     paced: bool
     steps: Steps | None = None
     epoch_ns: int = 0
-    _waiting_since_ns: int | None = field(default=None, init=False)
 
     def timestamp_ns(self, offset_ns: int) -> int:
         """Return when the frame that was taken `offset_ns` after the recording's beginning is exposed in the replay."""
@@ -55,25 +55,25 @@ class Pacer:
         """
         if not self.paced:
             return "due"
-        if self.steps is None:
+        steps = self.steps
+        if steps is None:
             if self._is_over(next_offset_ns):
                 return "over"
             return "due" if self._wait(offset_ns) else "end"
-        self.steps.announce(offset_ns)
+        # Nobody begins an instant that is long over, and nobody waits for a camera that has to catch up so far. It
+        # asks its clock all the same, or it would seem to hang.
+        if self._is_over(next_offset_ns + PATIENCE_NS) and not steps.is_begun(offset_ns):
+            steps.leave()
+            return "over" if self._wait(offset_ns) else "end"
+        steps.announce(offset_ns)
         if not self._wait(offset_ns):
             return "end"
-        while not self.steps.is_begun(offset_ns) and not self.steps.others_are_done():
-            now_ns = self.clock.now_ns()
-            if self._waiting_since_ns is None:
-                self._waiting_since_ns = now_ns
-            # Counted through the frames that pass meanwhile: a camera that hangs holds the others up once.
-            if now_ns - self._waiting_since_ns >= PATIENCE_NS or self._is_over(next_offset_ns):
+        while not (steps.is_begun(offset_ns) or steps.others_are_done(self.clock.now_ns() - PATIENCE_NS)):
+            if self._is_over(next_offset_ns):
                 break
-            if not self.clock.wait_until(now_ns + _LOOK_NS):
+            if not self.clock.wait_until(self.clock.now_ns() + _LOOK_NS):
                 return "end"
-        else:
-            self._waiting_since_ns = None
-        return self._decide(self.steps, offset_ns, next_offset_ns)
+        return self._decide(steps, offset_ns, next_offset_ns)
 
     def _decide(self, steps: Steps, offset_ns: int, next_offset_ns: int) -> Turn:
         """Begin an instant or leave it out, which no two cameras may decide at once."""
@@ -81,7 +81,7 @@ class Pacer:
         try:
             if not steps.is_begun(offset_ns) and self._is_over(next_offset_ns):
                 return "over"
-            steps.begin(offset_ns)
+            steps.begin(offset_ns, self.clock.now_ns())
             return "due"
         finally:
             if locked:

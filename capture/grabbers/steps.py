@@ -29,8 +29,8 @@ class Steps:
         self._place = place
         self._max_skew_ns = max_skew_ns
         # A time of 0 is one, so words hold one more than it.
-        words = segment.writable(0, self.bytes_for(cameras)).view("i8")[: 2 * cameras].reshape(2, cameras)
-        self._coming, self._begun = words
+        words = segment.writable(0, self.bytes_for(cameras)).view("i8")[: 3 * cameras].reshape(3, cameras)
+        self._coming, self._begun, self._begun_at_ns = words
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Steps, (self._segment, self._cameras, self._place, self._max_skew_ns)
@@ -39,7 +39,7 @@ class Steps:
     def bytes_for(cameras: int) -> int:
         """Return how much memory that many cameras need, whole pages."""
         page = mmap.ALLOCATIONGRANULARITY
-        return -(-2 * cameras * _WORD // page) * page
+        return -(-3 * cameras * _WORD // page) * page
 
     def announce(self, time_ns: int) -> None:
         """Say which frame this camera comes to next, those before it shown or left out."""
@@ -59,14 +59,20 @@ class Steps:
         own_is_begun = newest - self._begun[self._place] <= self._max_skew_ns
         return newest > 0 and not own_is_begun and abs(time_ns + 1 - newest) <= self._max_skew_ns
 
-    def others_are_done(self) -> bool:
-        """Say whether every other camera has shown its frame of the newest instant, or comes to a later one."""
+    def others_are_done(self, given_up_ns: int) -> bool:
+        """Say whether every other camera has shown its frame of the newest instant, or comes to a later one.
+
+        Args:
+            given_up_ns: An instant that was begun before this, on the monotonic clock, is not waited for any more.
+        """
         newest = self._newest
-        for place, (coming, begun) in enumerate(zip(self._coming.tolist(), self._begun.tolist(), strict=True)):
-            is_past = coming > newest + self._max_skew_ns or (newest - begun <= self._max_skew_ns and coming > begun)
-            if place != self._place and coming and not is_past:
-                return False
-        return True
+        is_of_newest = newest - self._begun <= self._max_skew_ns
+        if self._begun_at_ns[is_of_newest].min() <= given_up_ns:
+            return True
+        is_past = (self._coming > newest + self._max_skew_ns) | (is_of_newest & (self._coming > self._begun))
+        is_waited_for = self._coming > 0
+        is_waited_for[self._place] = False
+        return not bool((is_waited_for & ~is_past).any())
 
     def reached_ns(self, now_ns: int) -> int:
         """Return up to where frames may be left out, now that it is `now_ns`, without missing a begun instant."""
@@ -74,8 +80,14 @@ class Steps:
         own_is_begun = newest - self._begun[self._place] <= self._max_skew_ns
         return now_ns if own_is_begun else min(now_ns, newest - 1 - self._max_skew_ns)
 
-    def begin(self, time_ns: int) -> None:
-        """Have the instant of this camera's frame shown by all; under the lock, where none may have begun it."""
+    def begin(self, time_ns: int, now_ns: int) -> None:
+        """Have the instant of this camera's frame shown by all; under the lock, where none may have begun it.
+
+        Args:
+            time_ns: The frame's.
+            now_ns: On the monotonic clock.
+        """
+        self._begun_at_ns[self._place] = now_ns
         self._begun[self._place] = max(0, time_ns) + 1
 
     def lock(self) -> bool:

@@ -29,8 +29,8 @@ class VideoFileGrabber:
 
     Args:
         source: What to read.
-        mode: `live` is paced and skips frames whose time is over; `lossless` is neither, and a file that ends before
-            the length that it states is an error.
+        mode: `live` is paced and skips frames whose time is over, the same ones as the rig's other replayed cameras;
+            `lossless` is neither, and a file that ends before the length that it states is an error.
         clock: The time.
         steps: What it shares with the other replayed cameras of the rig; None if it is alone.
     """

@@ -43,8 +43,8 @@ def record_live(
         engine: What answers, closed in any case; None records frames only.
         seconds: Ends it when so much is recorded.
         watch: Told now and then how it goes.
-        silence_s: So long without any frame set is a failure, at the beginning, and with `seconds` at any time. Without,
-            cameras that are gone are waited for.
+        silence_s: So long without any frame set is a failure, at the beginning, and with `seconds` at any time.
+            Without, cameras that are gone are waited for.
 
     Raises:
         CaptureError: If no frame set comes; what came before is recorded.

@@ -253,7 +253,7 @@ def test_a_grabber_that_hangs_for_long_is_started_again(monkeypatch: pytest.Monk
     with CaptureSession(config, rig_of(config), mode="live", scene=scene) as session:
         old = session._cameras[1].pid
         wait_for(lambda: session.states()[1].state == "lost", "the loss shows")
-        assert "its driver has not answered for" in session.states()[1].message
+        assert "its grabber has not answered for" in session.states()[1].message
         wait_for(lambda: session._cameras[1].pid not in (None, old), "a new process")
         assert session.states()[0].state == "streaming"
 
