@@ -226,8 +226,8 @@ def judge(footage: Footage, rig: Rig, engines: Mapping[str, Callable[[], HandEng
     if not common:
         counts = ", ".join(f"{name} {len(of_engine)}" for name, of_engine in errors.items())
         raise ValueError(
-            f"no hand was answered by all engines where a camera saw one (alone: {counts}); record longer, and check that "
-            "the calibration fits"
+            f"no hand was answered by all engines where a camera saw one (alone: {counts}); record longer, and check "
+            "that the calibration fits"
         )
     return {
         name: Figure(
