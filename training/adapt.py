@@ -40,6 +40,9 @@ MODEL: Final = "model.onnx"
 FEWEST_ANSWERED: Final = 0.9
 """A network that answers fewer hands than this share of the running engine's is not better, however well it does."""
 
+FAR_OFF: Final = 0.015
+"""Share of the pictures' width: about three times what a calibrated rig shows (docs/training.md)."""
+
 RUNNING: Final = "running"
 ADAPTED: Final = "adapted"
 
@@ -99,6 +102,7 @@ class Verdict:
         keeps_hands: Whether the adapted network answers about as many hands (`FEWEST_ANSWERED`).
         better: Whether it does, and is nearer to what the cameras see than the running engine.
         model: The adapted network's file; None where it is not better.
+        far_off: Whether all engines are further from what the cameras see than a calibrated rig lets them be.
     """
 
     figures: Mapping[str, Figure]
@@ -106,6 +110,7 @@ class Verdict:
     keeps_hands: bool
     better: bool
     model: Path | None
+    far_off: bool
 
 
 def adapt(
@@ -187,7 +192,14 @@ def adapt(
         candidate.replace(model)
     else:
         candidate.unlink()
-    return Verdict(figures, len(rig) >= MIN_VIEWS, keeps_hands, better, model if better else None)
+    far_off = is_far_off(figures, rig)
+    return Verdict(figures, len(rig) >= MIN_VIEWS, keeps_hands, better, model if better else None, far_off)
+
+
+def is_far_off(figures: Mapping[str, Figure], rig: Rig) -> bool:
+    """Say whether all engines are so far from what the cameras see that the calibration is to be doubted first."""
+    width_px = float(np.mean([camera.width for camera in rig]))
+    return all(figure.median_px > FAR_OFF * width_px for figure in figures.values())
 
 
 def judge(footage: Footage, rig: Rig, engines: Mapping[str, Callable[[], HandEngine]]) -> dict[str, Figure]:
@@ -213,7 +225,10 @@ def judge(footage: Footage, rig: Rig, engines: Mapping[str, Callable[[], HandEng
     common = sorted(set.intersection(*(set(of_engine) for of_engine in errors.values())))
     if not common:
         counts = ", ".join(f"{name} {len(of_engine)}" for name, of_engine in errors.items())
-        raise ValueError(f"no hand was answered by all engines where a camera saw one (alone: {counts}); record longer")
+        raise ValueError(
+            f"no hand was answered by all engines where a camera saw one (alone: {counts}); record longer, and check "
+            "that the calibration fits"
+        )
     return {
         name: Figure(
             len(common),

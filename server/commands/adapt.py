@@ -149,3 +149,11 @@ def _tell(verdict: Verdict, model: str) -> None:
         typer.echo(f"Not better than {model}: nothing was kept; go on with {model}, or record more of what it misses")
     else:
         typer.echo(f"Better than {model}: kept as {verdict.model}")
+    if verdict.far_off:
+        typer.secho(
+            "warning: both are further from what the cameras see than hands on a calibrated rig are: a camera may have "
+            "moved since it was calibrated. `usthand calibrate refine` repairs that from a recording; else calibrate "
+            "anew, and adapt again with another --out",
+            fg="yellow",
+            err=True,
+        )

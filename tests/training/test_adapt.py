@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.hand_model import HandModel
 from engine.synthetic import HandScene, make_rig
 from engine.types import HandEngine
+from server.commands.adapt import _tell as tell
 from tests.training.scripted import Recording, ScriptedEngine
 from training import adapt as adapting
 from training.adapt import ADAPTED, RUNNING, AdaptConfig, Verdict, adapt, judge
@@ -239,3 +240,24 @@ def test_without_a_common_hand_there_is_no_verdict(recording: Recording) -> None
 def test_something_is_learnt_and_something_judges(share: float) -> None:
     with pytest.raises(ValueError, match="hold back a share between"):
         AdaptConfig(held_out=share)
+
+
+@pytest.mark.parametrize(
+    ("running_off_m", "adapted_off_m", "far_off"),
+    [(0.04, 0.05, True), (0.05, 0.003, False), (0.003, 0.05, False), (0.003, 0.0, False)],
+    ids=["both far", "only the running one", "only the adapted one", "neither"],
+)
+def test_the_calibration_is_doubted_where_both_are_far_off(
+    adapted: Callable[[], Verdict],
+    script: Script,
+    capsys: pytest.CaptureFixture[str],
+    running_off_m: float,
+    adapted_off_m: float,
+    far_off: bool,
+) -> None:
+    # A camera that was turned looks like hands that are elsewhere, whoever says where.
+    script.running_off_m, script.adapted_off_m = running_off_m, adapted_off_m
+    verdict = adapted()
+    assert verdict.far_off == far_off
+    tell(verdict, "detector")
+    assert ("usthand calibrate refine" in capsys.readouterr().err) == far_off
