@@ -22,6 +22,8 @@ _LEAST_MATCHES: Final = 25
 _LEAST_AGREEING: Final = 20
 _LEAST_SHARE: Final = 0.4
 _LEAST_CELLS: Final = 4
+# Of the picture's area, within the corners that agree: an arm before a plain wall reaches 0.12, and it moves.
+_LEAST_SPAN: Final = 0.13
 # Of the small picture, pixels.
 _AGREES_PX: Final = 1.5
 _TRIALS: Final = 60
@@ -117,7 +119,7 @@ def picture_motion(camera: Camera, reference: Landmarks, now: Landmarks) -> Pict
         agreeing = _away(R, rays_before, rays_after) < tolerance
     count = int(np.count_nonzero(agreeing))
     share = count / len(before)
-    if count < _LEAST_AGREEING or share < _LEAST_SHARE or _cells(before[agreeing], camera) < _LEAST_CELLS:
+    if count < _LEAST_AGREEING or share < _LEAST_SHARE or not _is_spread(before[agreeing], camera):
         return None
     turn = cv2.Rodrigues(R)[0].ravel()
     spread = np.linalg.norm(np.cross(rays_before[agreeing] @ R.T, rays_after[agreeing]), axis=1).std() + 1e-6
@@ -180,8 +182,10 @@ def _away(R: NDArray[np.float64], before: NDArray[np.float64], after: NDArray[np
     return away
 
 
-def _cells(pixels: NDArray[np.float64], camera: Camera) -> int:
-    """In how many of the picture's nine parts corners lie."""
+def _is_spread(pixels: NDArray[np.float64], camera: Camera) -> bool:
+    """Whether corners lie in enough of the picture's nine parts, and span enough of it, to be its background."""
     columns = np.clip(pixels[:, 0] * 3 // camera.width, 0, 2)
     rows = np.clip(pixels[:, 1] * 3 // camera.height, 0, 2)
-    return len(set(zip(columns.tolist(), rows.tolist(), strict=True)))
+    cells = set(zip(columns.tolist(), rows.tolist(), strict=True))
+    span_px2 = cv2.contourArea(cv2.convexHull(pixels.astype(np.float32)))
+    return len(cells) >= _LEAST_CELLS and span_px2 >= _LEAST_SPAN * camera.width * camera.height

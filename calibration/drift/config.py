@@ -28,6 +28,8 @@ class DriftConfig:
         picture_doubt_deg: From how far a turned picture is worth a second look soon.
         picture_back_deg: Below it a camera counts as put back.
         picture_looks: Pictures in a row that must agree.
+        picture_apart_deg: So much may their turns differ, and a tenth of the turn: a camera that was moved stands still
+            again, and what moves in front of it does not.
         late_ms: From how late a camera is reported as out of step.
     """
 
@@ -49,4 +51,5 @@ class DriftConfig:
     picture_doubt_deg: float = 0.25
     picture_back_deg: float = 0.15
     picture_looks: int = 2
+    picture_apart_deg: float = 0.3
     late_ms: float = 25.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from calibration.drift.background import Landmarks, PictureMotion, find_landmarks, picture_motion
 from calibration.drift.config import DriftConfig
 from calibration.rig import Rig
+
+# Far turns are known less well.
+_APART_SHARE: Final = 0.1
 
 
 class ReferencePictures:
@@ -47,8 +51,18 @@ class ReferencePictures:
         return looks[-1] if looks else None
 
     def moved(self, view: int) -> bool:
-        """Whether the last pictures all say that the camera was moved."""
-        return self._all(view, lambda motion: motion.turned_deg >= self._config.picture_turn_deg)
+        """Whether the last pictures all say that the camera was moved, and that it stands still since."""
+        newest = self.motion(view)
+        if newest is None:
+            return False
+        turn = np.array(newest.turn_rad)
+
+        def says(motion: PictureMotion) -> bool:
+            apart_deg = np.degrees(np.linalg.norm(turn - motion.turn_rad))
+            still = apart_deg <= self._config.picture_apart_deg + _APART_SHARE * newest.turned_deg
+            return bool(still) and motion.turned_deg >= self._config.picture_turn_deg
+
+        return self._all(view, says)
 
     def at_rest(self, view: int) -> bool:
         """Whether the last pictures all say that the camera is where it was."""

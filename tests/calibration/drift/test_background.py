@@ -6,7 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration import Rig
 from calibration.drift.background import find_landmarks, picture_motion
+from calibration.drift.config import DriftConfig
+from calibration.drift.pictures import ReferencePictures
+from engine.synthetic import HandScene
 from engine.synthetic.rigs import make_rig
 from tests.calibration.drift.support import picture
 
@@ -53,3 +57,22 @@ def test_another_room_and_an_empty_one_tell_nothing():
     assert picture_motion(CAMERA, here, elsewhere) is None
     assert picture_motion(CAMERA, here, dark) is None
     assert picture_motion(CAMERA, dark, dark) is None
+
+
+def test_an_arm_before_a_plain_wall_is_no_background():
+    scene = HandScene(hands=1, seed=7)
+    for camera in make_rig(3, 7):
+        before, after = (find_landmarks(scene.render(camera, index)) for index in (24, 27))
+        # It has corners enough, and they agree on a turn of half a degree to two; but they do not span the picture.
+        assert picture_motion(camera, before, after) is None
+
+
+def test_pictures_that_differ_on_the_turn_do_not_say_that_a_camera_was_moved():
+    pictures = ReferencePictures(Rig((CAMERA,)), DriftConfig())
+    before = picture(1)
+    pictures.look(0, before)
+    said = []
+    for turn_deg in (1.0, -2.0, -2.0):
+        pictures.look(0, _turned(before, np.radians((turn_deg, 0.0, 0.0))))
+        said.append(pictures.moved(0))
+    assert said == [False, False, True]
