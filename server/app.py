@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI, WebSocket
+from fastapi import Depends, FastAPI, WebSocket
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 
@@ -36,7 +36,7 @@ from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
 from server.stream import Stream
 from server.uploads import BodyLimit
-from server.validation import refuse_invalid
+from server.validation import refuse_invalid, refuse_unknown_query
 
 _DESCRIPTION = (
     f"Real-time hand capture. The stream of hands is a WebSocket at `{STREAM_PATH}?format=json|msgpack"
@@ -103,6 +103,7 @@ def create_app(
         version=version("usthand"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_query)],
         # The framework's own pages load scripts from elsewhere; `/docs` is ours.
         docs_url=None,
         redoc_url=None,

@@ -15,6 +15,7 @@ from typing import Protocol
 from calibration import Rig
 from capture.frames import FrameSet
 from engine.types import HandEngine, HandPose
+from server.camera_log import CameraLog
 from server.leaving import ENGINE_THREAD
 from server.solved import Shelf, Solved
 from server.window import SlidingWindow, WindowStats
@@ -23,6 +24,7 @@ _log = logging.getLogger("usthand.pipeline")
 
 _POLL_S = 0.1
 _RETRY_S = 0.5
+_CAMERAS_S = 0.5
 _QUIET_NS = 1_000_000_000
 _STUCK_NS = 10_000_000_000
 
@@ -278,7 +280,11 @@ class Pipeline:
 
     def _run(self) -> None:
         self._state = WAITING
+        cameras, noted_s = CameraLog(), 0.0
         while not self._stopping.is_set():
+            if time.monotonic() - noted_s >= _CAMERAS_S:
+                noted_s = time.monotonic()
+                cameras.note(self.session.states())
             try:
                 frame_set = self.session.next(_POLL_S)
             except Exception as error:  # noqa: BLE001 - whatever capture does, the service stays up and says so
@@ -296,6 +302,7 @@ class Pipeline:
         if self.session.finished:
             if self._state != FINISHED:
                 self._state = FINISHED
+                _log.warning("the footage is over: no more frame sets will come; `loop: true` begins it again")
                 self._say_ended()
             self._stopping.wait(_POLL_S)
         elif self._state == RUNNING and time.monotonic_ns() - self._last_set_ns > _QUIET_NS:
