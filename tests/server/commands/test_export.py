@@ -159,6 +159,15 @@ def test_what_does_not_go_together(usthand: Callable[..., Answer], weights: Path
     assert_one_clear_line(refused("--weights", weights), "lite.pt", "not a readable file of weights")
 
 
+def test_a_folder_that_may_not_be_written_to_is_refused_before_the_work(
+    usthand: Callable[..., Answer], asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As who is not root sees a folder of root's.
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert_one_clear_line(usthand("--out", tmp_path / "a.onnx"), "may not be written to", f"{tmp_path}")
+    assert asked.networks == []
+
+
 @pytest.mark.usefixtures("asked")
 def test_weights_of_another_hand_model(usthand: Callable[..., Answer], weights: Path, tmp_path: Path) -> None:
     content: dict[str, Any] = torch.load(weights, weights_only=True)
