@@ -40,6 +40,8 @@ _LEAST_SPREAD_M: Final = 0.02
 _LEAST_GAIN: Final = 0.02
 # Hands may fit a little worse than before where pictures say how the camera turned: they have their habits.
 _MOST_LOSS_BESIDE_PICTURES: Final = 0.08
+# Chi-square of six numbers, the 99th percentile.
+_CHANCE: Final = 16.81
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,6 +67,12 @@ class CameraCorrection:
     by_picture: bool
     before: Reprojection | None
     after: Reprojection | None
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the hands ask for more than they would of a camera that stands right, once in a hundred times."""
+        parts = np.concatenate([self.turn_deg / self.turn_sigma_deg, self.move_mm / self.move_sigma_mm])
+        return bool(parts @ parts >= _CHANCE)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

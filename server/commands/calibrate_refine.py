@@ -101,6 +101,14 @@ def refine(
     console.print(held_out_table(refined))
     if report is not None:
         console.print(escape(f"{write_report(refined, report)}: the same for programs"))
+    for correction in refined.corrections:
+        if not (correction.by_picture or correction.beyond_chance):
+            typer.secho(
+                f"warning: camera {correction.camera_id}: its picture shows no turn, and what the hands ask for may be "
+                "chance; do not use this before more hands say the same (record a minute), or a board does",
+                fg="yellow",
+                err=True,
+            )
     console.print(escape(f"{out}: calibration {refined.rig.id}; upload it with PUT /api/v1/calibration"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.drift.background import find_landmarks
-from calibration.refining import Before, Change, RefineError, find_change, refine
+from calibration.refining import Before, CameraCorrection, Change, RefineError, find_change, refine
 from engine.synthetic.rigs import make_rig
 from tests.calibration.drift.support import apart_deg, hands, picture, turned
 
@@ -31,6 +31,7 @@ def test_a_bumped_camera_is_named_and_repaired():
     assert error < 0.15
     assert error < 2 * np.linalg.norm(correction.turn_sigma_deg), "it knows how sure it is"
     assert correction.turn_deg == pytest.approx(np.degrees(TURN), abs=0.15)
+    assert correction.beyond_chance
     assert refined.held_out >= 5
     assert correction.after.rms_px < 0.6 * correction.before.rms_px
     assert correction.after.rms_mm < 0.6 * correction.before.rms_mm
@@ -175,3 +176,11 @@ def test_a_calibration_that_was_turned_lacks_what_the_one_before_had():
     assert change is not None
     assert change.turn_rad == pytest.approx(-TURN, abs=1e-4)
     assert change.move_m == pytest.approx(np.zeros(3), abs=1e-9)
+
+
+@pytest.mark.parametrize(("turn_deg", "beyond"), [(0.5, True), (0.2, False)])
+def test_what_may_be_chance_is_told_from_what_is_not(turn_deg, beyond):
+    sigma_deg, sigma_mm = np.full(3, 0.1), np.full(3, 2.0)
+    turn = np.array([turn_deg, 0.0, 0.0])
+    found = CameraCorrection("cam2", turn, sigma_deg, np.array([2.0, -1.0, 3.0]), sigma_mm, False, None, None)
+    assert found.beyond_chance is beyond
