@@ -34,7 +34,8 @@ def test_a_camera_that_stops_is_named_once_and_so_is_its_return(caplog: pytest.L
     # It is tried again and again: no more words until it is back.
     for state in ("lost", "starting", "failed"):
         assert _said(log, caplog, _camera("cam0", state, "again"), *others, times=9) == []
-    assert _said(log, caplog, _camera("cam0", "streaming"), *others, times=2) == ["camera cam0: gives pictures again"]
+    back = _camera("cam0", "streaming")
+    assert _said(log, caplog, back, *others, times=2) == ["camera cam0: gives pictures again"]
     assert _said(log, caplog, _camera("cam0", "ended"), *others) == []
 
 
