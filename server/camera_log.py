@@ -15,7 +15,7 @@ _log = logging.getLogger("usthand.cameras")
 _BROKEN: Final = ("stalled", "lost", "failed")
 _NEEDED: Final = 2
 PATIENCE: Final = 4
-"""So many times in a row a camera is found without pictures before that is said: a busy machine is late for a moment."""
+"""So many times in a row a camera is found without pictures before that is said: a busy machine is late at times."""
 
 
 class CameraLog:
