@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD_BYTES: Final = 1 << 20
 UPLOAD_TIMEOUT_S: Final = 30.0
+# What is left of the body would be read as the next request.
+_CLOSE: Final = {"Connection": "close"}
 
 
 class BodyLimit:
@@ -47,11 +49,11 @@ class _Bounded:
             async with asyncio.timeout_at(self._due_s):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, f"the upload took longer than {UPLOAD_TIMEOUT_S:g} s") from None
+            raise HTTPException(408, f"the upload took longer than {UPLOAD_TIMEOUT_S:g} s", _CLOSE) from None
         self._complete = not message.get("more_body", False)
         self._read_bytes += len(message.get("body", b""))
         if self._read_bytes > UPLOAD_BYTES:
             raise HTTPException(
-                413, f"the upload is larger than {UPLOAD_BYTES} bytes; even a calibration is a few kilobytes"
+                413, f"the upload is larger than {UPLOAD_BYTES} bytes; even a calibration is a few kilobytes", _CLOSE
             )
         return message

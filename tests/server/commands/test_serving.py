@@ -28,8 +28,6 @@ class Announced:
 
 def test_names_and_addresses_with_brackets_are_said_as_they_are(rig, monkeypatch, capfd):
     monkeypatch.setattr(serving, "Service", Announced)
-    # It may end the process, which here is the tests' own.
-    monkeypatch.setattr(serving, "leave_what_remains", lambda: None)
     config = RigConfig(name="x", cameras=(CameraConfig(id="cam0", source=SyntheticSource()),))
     serving.run_service(
         ServiceSettings("fd00::5", 8000, Access("secret"), Outputs(vmc=Target("fe80::1", 39540))),
