@@ -9,11 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.network.backbones.base import Backbone, Features
+from engine.network.export import quiet_exporter
 from engine.network.weights import weights_digest
 from training.datasets.base import WindowSource
 from training.devices import sent
@@ -207,7 +205,7 @@ class _Levels(nn.Module):
 def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """The trunk in ONNX Runtime: uint8 crops `(N, S, S, 3)` to F2, F3 and F4."""
     was_training = backbone.training
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    with tempfile.TemporaryDirectory() as scratch, quiet_exporter():
         path = Path(scratch) / "trunk.onnx"
         program = torch.onnx.export(
             _Levels(backbone).eval(),
@@ -232,20 +230,6 @@ def _trunk(backbone: Backbone, size_px: int, threads: int) -> Callable[[NDArray[
         return levels
 
     return look
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what the exporter says about its own insides."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _trunk_on(backbone: Backbone, device: torch.device) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:

@@ -183,7 +183,7 @@ def _traced(network: UstHandNetwork, card: ModelCard, views: int) -> ir.Model:
     example = tuple(torch.from_numpy(getattr(inputs, name)) for name in INPUT_NAMES)
     hand_axis, view_axis = torch.export.Dim("hands", max=MAX_HANDS), torch.export.Dim("views", max=MAX_VIEWS)
     of_hands, of_views = {0: hand_axis}, {0: hand_axis, 1: view_axis}
-    with _quiet(), torch.no_grad():
+    with quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             _Step(network).eval(),
             example,
@@ -205,7 +205,7 @@ def _traced(network: UstHandNetwork, card: ModelCard, views: int) -> ir.Model:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Leave out what the exporter says about itself: packages that it would like, its own deprecated calls."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
