@@ -71,6 +71,7 @@ def _train(script: Path, out: Path, processes: int) -> dict[str, NDArray[np.floa
         return dict(kept)
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(_SCRIPT)
