@@ -302,7 +302,7 @@ class Pipeline:
         if self.session.finished:
             if self._state != FINISHED:
                 self._state = FINISHED
-                _log.warning("the footage is over: no more frame sets will come; `loop: true` begins it again")
+                _log.warning("the footage is over; `loop: true` in the rig file, or `replay --loop`, begins it again")
                 self._say_ended()
             self._stopping.wait(_POLL_S)
         elif self._state == RUNNING and time.monotonic_ns() - self._last_set_ns > _QUIET_NS:
