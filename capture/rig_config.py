@@ -166,12 +166,21 @@ class SyntheticSource(_Section):
 
     Args:
         frames: Length of the sequence; None never ends (and cannot be read losslessly to its end).
+        loop: Start again at the end (live only): each picture is rendered once and then kept, so that later rounds cost
+            no more than a camera's own pictures would.
     """
 
     section: ClassVar[str] = "a synthetic source"
 
     type: Literal["synthetic"] = "synthetic"
     frames: Annotated[int, Field(gt=0)] | None = None
+    loop: bool = False
+
+    @model_validator(mode="after")
+    def _round_has_a_length(self) -> SyntheticSource:
+        if self.loop and self.frames is None:
+            raise PydanticCustomError("endless_loop", "loop begins again after so many frames: give frames, or no loop")
+        return self
 
 
 class RecordingSource(_Section):
@@ -297,6 +306,19 @@ class RigConfig(_Section):
                 "doubled_id",
                 "camera id {ids} is used more than once; give each camera its own",
                 {"ids": ", ".join(map(repr, doubled))},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rendered_rounds_are_alike(self) -> RigConfig:
+        sources = [camera.source for camera in self.cameras if isinstance(camera.source, SyntheticSource)]
+        rounds = {source.frames if source.loop else None for source in sources}
+        if len(rounds) > 1:
+            raise PydanticCustomError(
+                "unlike_rounds",
+                "synthetic cameras film one scene but begin again at different times ({rounds}); give all of them "
+                "loop and the same frames",
+                {"rounds": ", ".join("never" if r is None else f"after {r} frames" for r in sorted(rounds, key=str))},
             )
         return self
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Camera
 from capture.errors import CaptureError
 from capture.grabbers.protocol import CaptureMode, Clock, Grab, GrabberInfo, Lost
+from capture.pictures import decoded_bgr
 from capture.rig_config import SyntheticSource
 from capture.scene import Scene
 
@@ -17,6 +20,10 @@ _SMOOTHING = 0.3
 _HEADROOM = 1.1
 _HEADROOM_FASTER = 1.5
 _MAX_STRIDE = 1000
+# Some 70 kB a picture of 640 x 480, and hardly to be told from it.
+_JPEG_QUALITY = 95
+_MOST = 0.9
+_ENDLESS = sys.maxsize
 
 
 class Strides:
@@ -47,7 +54,7 @@ class SyntheticGrabber:
     as the slowest of them needs. What they leave out counts as behind.
 
     Args:
-        source: How long the sequence is.
+        source: How long the sequence is, and whether it begins again.
         camera: The camera to film with.
         scene: What to film.
         mode: `live` renders the instant that is due; `lossless` renders them all, one after the other.
@@ -70,7 +77,11 @@ class SyntheticGrabber:
         self._scene = scene
         self._lossless = mode == "lossless"
         self._clock = clock
+        self._loop = source.loop and not self._lossless
         self._frames = source.frames
+        # A sequence that does not begin again is one round without an end.
+        self._round = source.frames if self._loop and source.frames is not None else _ENDLESS
+        self._kept: dict[int, NDArray[np.uint8]] = {}
         self._interval_ns = 0
         self._epoch_ns = 0
         self._next = 0
@@ -109,9 +120,12 @@ class SyntheticGrabber:
             elapsed_ns = self._clock.now_ns() - self._epoch_ns
             # The instant whose time has not passed by more than half an interval, on the stride's lattice.
             earliest = max(index, round(elapsed_ns / self._interval_ns))
-            index = -(-earliest // stride) * stride
+            rounds = earliest // self._round
+            # Each round takes other instants than the one before, so that in the end all are kept.
+            first = rounds * self._round + rounds % stride
+            index = first - (first - earliest) // stride * stride
             behind = index - self._next if self._caught_up else 0
-        if self._frames is not None and index >= self._frames:
+        if self._frames is not None and index >= self._frames and not self._loop:
             behind = self._frames - self._next if self._caught_up else 0
             self._next = self._frames
             return Lost(behind) if behind else None
@@ -119,7 +133,8 @@ class SyntheticGrabber:
         if not self._lossless and not self._clock.wait_until(timestamp_ns):
             return None
         started_ns = self._clock.now_ns()
-        image = self._scene.render(self._camera, index)
+        rendered = index % self._round not in self._kept
+        image = self._picture(index)
         received_ns = self._clock.now_ns()
         if image.shape != into.shape or image.dtype != np.uint8:
             raise CaptureError(
@@ -127,9 +142,22 @@ class SyntheticGrabber:
                 f"calibration asks for uint8 of shape {into.shape}"
             )
         np.copyto(into, image)
-        self._measure(received_ns - started_ns)
+        # What was kept costs next to nothing: it says how fast this camera is once little is left to render.
+        if rendered or len(self._kept) >= _MOST * self._round:
+            self._measure(received_ns - started_ns)
         self._next, self._caught_up = index + 1, True
         return Grab(timestamp_ns, received_ns, index, behind)
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        """What the camera sees at an instant: rendered, or what was rendered for it a round before."""
+        place = index % self._round
+        kept = decoded_bgr(self._kept[place]) if place in self._kept else None
+        if kept is not None:
+            return kept
+        image = self._scene.render(self._camera, place)
+        if self._loop:
+            _, self._kept[place] = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+        return image
 
     def close(self) -> None:
         """Nothing stays open."""

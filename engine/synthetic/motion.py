@@ -1,4 +1,4 @@
-"""Smooth, seeded hand motion: a function of time that never repeats and never leaves anatomical limits.
+"""Smooth, seeded hand motion: a function of time that never leaves anatomical limits, and repeats only if asked to.
 
 Fingers go from one named hand shape to the next on minimum-jerk paths, each finger with its own timing and strength.
 The forearm sways and turns on B-splines of seeded random values, which bounds them and their derivatives. Everything
@@ -58,6 +58,31 @@ class MotionSample:
         return np.asarray(self.wrist_world - shaped.rest_joints[0], dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Knots:
+    """Instants at which something new is drawn.
+
+    Args:
+        apart_s: Seconds between two.
+        count: So many, then the first again; None never ends.
+    """
+
+    apart_s: float
+    count: int | None
+
+    @classmethod
+    def of(cls, apart_s: float, period_s: float | None) -> _Knots:
+        """About so far apart, as many as fit into a period."""
+        if period_s is None:
+            return cls(apart_s, None)
+        count = max(1, round(period_s / apart_s))
+        return cls(period_s / count, count)
+
+    def at(self, knot: int) -> int:
+        """The knot that stands for this one."""
+        return knot if self.count is None else knot % self.count
+
+
 class HandMotion:
     """One hand's motion.
 
@@ -70,6 +95,8 @@ class HandMotion:
         pace: Factor on all speeds.
         activity: What the hand does.
         attitude_world: Turns the raised hand to another attitude `(3, 3)`; None leaves it raised.
+        period_s: The motion begins again after so long, without a seam, for which its intervals are stretched a little;
+            None never does.
     """
 
     def __init__(
@@ -82,6 +109,7 @@ class HandMotion:
         pace: float = 1.0,
         activity: Activity = FREE,
         attitude_world: NDArray[np.float64] | None = None,
+        period_s: float | None = None,
     ) -> None:
         self.seed = seed
         self.side = side
@@ -93,16 +121,20 @@ class HandMotion:
         self._attitude = attitude_world
         self._stream = (seed, 0x4D6F, int(side == "left"))
         self._builder = mean_right_builder()
+        period = None if period_s is None else period_s * pace
+        self._keys = _Knots.of(activity.key_s, period)
+        self._sways = _Knots.of(_SWAY_S, period)
+        self._turns = _Knots.of(3.0 * _SWAY_S, period)
         self._key = lru_cache(maxsize=16)(self._draw_key)
         self._sway = lru_cache(maxsize=16)(self._draw_sway)
 
     def at(self, time_s: float) -> MotionSample:
         """Return where the hand is at a time, seconds; any time from 0 on, in any order."""
         time = time_s * self._pace + 1e3
-        sway = self._spline(time / _SWAY_S)
+        sway = self._spline(time / self._sways.apart_s)
         sway[:8] *= self._activity.sway
         angles = np.clip(
-            self._finger_angles(time / self._activity.key_s) + _JITTER_DEG * self._activity.play * sway[8 : 8 + ANGLES],
+            self._finger_angles(time / self._keys.apart_s) + _JITTER_DEG * self._activity.play * sway[8 : 8 + ANGLES],
             LIMITS_DEG[:, 0],
             LIMITS_DEG[:, 1],
         )
@@ -129,15 +161,15 @@ class HandMotion:
 
     def _facing(self, time: float) -> float:
         """Which way the palm faces: 0 forward, and now and then half a turn, back to its owner."""
-        position = time / (3.0 * _SWAY_S)
+        position = time / self._turns.apart_s
         knot = int(np.floor(position))
-        values = [np.pi * float(self._rng(knot + i, 2).random() < 0.45) for i in (0, 1)]
+        values = [np.pi * float(self._rng(self._turns.at(knot + i), 2).random() < 0.45) for i in (0, 1)]
         return values[0] + (values[1] - values[0]) * float(_minimum_jerk((position - knot) * 2.5))
 
     def _finger_angles(self, position: float) -> NDArray[np.float64]:
         knot = int(np.floor(position))
-        angles, start, duration = self._key(knot)
-        after, _, _ = self._key(knot + 1)
+        angles, start, duration = self._key(self._keys.at(knot))
+        after, _, _ = self._key(self._keys.at(knot + 1))
         progress = _minimum_jerk((position - knot - start) / duration)[_FINGER_OF_ANGLE]
         return np.asarray(angles + (after - angles) * progress, dtype=np.float64)
 
@@ -161,7 +193,9 @@ class HandMotion:
         knot = int(np.floor(position))
         u = position - knot
         weights = np.array([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3]) / 6.0
-        return np.asarray(weights @ np.stack([self._sway(knot + i) for i in range(-1, 3)]), dtype=np.float64)
+        return np.asarray(
+            weights @ np.stack([self._sway(self._sways.at(knot + i)) for i in range(-1, 3)]), dtype=np.float64
+        )
 
     def _draw_sway(self, knot: int) -> NDArray[np.float64]:
         # Splines soften: drawing from the ends more often than from the middle gives the range back.

@@ -110,6 +110,7 @@ class HandScene:
         pace: Factor on the speed of all motion.
         variety: What else there may be in the scene: things, a second hand that is no truth, other attitudes and
             lights; for one hand. None is a raised hand by itself.
+        period_s: All motion begins again after so long, without a seam; None never does.
     """
 
     hands: Literal[1, 2] = 1
@@ -119,6 +120,7 @@ class HandScene:
     absent_every_s: float | None = None
     pace: float = 1.0
     variety: SceneVariety | None = None
+    period_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.hands not in (1, 2):
@@ -129,6 +131,10 @@ class HandScene:
             raise ValueError("a scene with variety has no hands that leave; leave absent_every_s or variety out")
         if not self.rate_hz > 0.0:
             raise ValueError(f"rate_hz is {self.rate_hz}; it must be above 0")
+        if self.period_s is not None and not self.period_s > 0.0:
+            raise ValueError(f"period_s is {self.period_s}; it must be above 0, or None")
+        if self.period_s is not None and (self.variety is not None or self.absent_every_s is not None):
+            raise ValueError("a scene with a period has no variety and no hands that leave; leave period_s out")
         if self.absent_every_s is not None and self.absent_every_s < _MIN_ABSENT_EVERY_S:
             raise ValueError(
                 f"absent_every_s is {self.absent_every_s}; it must be at least {_MIN_ABSENT_EVERY_S:g}, so that a hand "
@@ -303,11 +309,19 @@ class HandScene:
             centers: tuple[tuple[Side, float], ...] = (("right", _TWO_HANDS_X_M), ("left", -_TWO_HANDS_X_M))
             return tuple(
                 self._body(
-                    HandMotion(self.seed, side, (x, 0.0, 0.0), _TWO_HANDS_REACH_M, _TWO_HANDS_LEAN_DEG, self.pace)
+                    HandMotion(
+                        self.seed,
+                        side,
+                        (x, 0.0, 0.0),
+                        _TWO_HANDS_REACH_M,
+                        _TWO_HANDS_LEAN_DEG,
+                        self.pace,
+                        period_s=self.period_s,
+                    )
                 )
                 for side, x in centers
             )
-        return (self._body(HandMotion(self.seed, self.side, pace=self.pace)),)
+        return (self._body(HandMotion(self.seed, self.side, pace=self.pace, period_s=self.period_s)),)
 
     def _body(self, motion: HandMotion, *, tracked: bool = True) -> _Body:
         shaped = self._shaped(motion.side)

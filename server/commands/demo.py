@@ -25,6 +25,9 @@ from server.commands.options import (
     VmcOption,
 )
 
+# Twelve seconds: eleven hand shapes, and 25 MB a camera of pictures that are rendered once.
+_ROUND = 351
+
 
 def demo(
     port: PortOption = 8000,
@@ -61,19 +64,17 @@ def demo(
     from capture.session import CaptureSession
     from engine.factory import open_engine
     from engine.synthetic.rigs import make_rig
-    from engine.synthetic.scene import HandScene
     from server.commands.serving import chosen_outputs, run_service, settings
-    from server.commands.sources import SCENE_RATE_HZ, SCENE_SEED, SCENE_UP
+    from server.commands.sources import SCENE_SEED, SCENE_UP, scene_of
     from server.models import ModelPlace
     from server.recording.recordings import RecordingPlace
 
     outputs = chosen_outputs(SCENE_UP, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     rig = make_rig(views, SCENE_SEED)
-    config = RigConfig(
-        name="demo", cameras=tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig)
-    )
-    scene = HandScene(hands=cast(Literal[1, 2], hands), seed=SCENE_SEED, rate_hz=SCENE_RATE_HZ)
+    source = SyntheticSource(frames=_ROUND, loop=True)
+    config = RigConfig(name="demo", cameras=tuple(CameraConfig(id=camera.id, source=source) for camera in rig))
+    scene = scene_of(config, cast(Literal[1, 2], hands))
     run_service(
         chosen,
         title=f"Demo: {hands} rendered hand{'s' if hands > 1 else ''} in {views} rendered cameras.",

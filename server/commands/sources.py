@@ -33,9 +33,20 @@ def open_rig(path: Path) -> tuple[RigConfig, Rig]:
 
 def open_session(config: RigConfig, rig: Rig, mode: Literal["live", "lossless"]) -> CaptureSession:
     """Open a rig's capture session; rendered cameras film the embedded scene."""
-    rendered = any(isinstance(camera.source, SyntheticSource) for camera in config.cameras)
-    scene = HandScene(hands=SCENE_HANDS, seed=SCENE_SEED, rate_hz=SCENE_RATE_HZ) if rendered else None
-    return CaptureSession(config, rig, mode=mode, scene=scene)
+    return CaptureSession(config, rig, mode=mode, scene=scene_of(config, SCENE_HANDS))
+
+
+def scene_of(config: RigConfig, hands: Literal[1, 2]) -> HandScene | None:
+    """The embedded scene for a rig's rendered cameras; None where it has none.
+
+    Where they begin again after some frames, which is then the same for all, the hands do so, too.
+    """
+    sources = [camera.source for camera in config.cameras if isinstance(camera.source, SyntheticSource)]
+    if not sources:
+        return None
+    first = sources[0]
+    period_s = first.frames / SCENE_RATE_HZ if first.loop and first.frames is not None else None
+    return HandScene(hands=hands, seed=SCENE_SEED, rate_hz=SCENE_RATE_HZ, period_s=period_s)
 
 
 def footage(config: RigConfig, rig: Rig, limit: int | None = None) -> Iterator[FrameSet]:

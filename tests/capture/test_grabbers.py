@@ -453,6 +453,42 @@ def test_lossless_rendering_leaves_nothing_out() -> None:
     assert [grab.index for grab in grabs] == list(range(5))
 
 
+def test_a_looped_scene_is_rendered_once_and_then_played() -> None:
+    clock = StepClock()
+    rendered: list[int] = []
+
+    class Slow(CountingScene):
+        def render(self, camera: object, index: int) -> np.ndarray:
+            rendered.append(index)
+            clock.time_ns += 250_000_000
+            return super().render(camera, index)
+
+    words = np.zeros(1, dtype=np.int64)
+    source = SyntheticSource(frames=10, loop=True)
+    grabber = SyntheticGrabber(source, camera(), Slow(rate_hz=10), "live", clock, Strides(words, 0))
+    grabber.open()
+    grabber.start(clock.time_ns)
+    into = blank()
+    last = -1
+    for _ in range(60):
+        grab = grabbed(grabber, into)
+        assert grab.timestamp_ns == 100 * SECOND + grab.index * 100_000_000
+        assert grab.index == last + 1 + grab.behind
+        # The pictures have the scene's own numbers, a round before and now.
+        assert (into == grab.index % 10).all()
+        last = grab.index
+    # Each was rendered once, though only every third or so could be in time; then the camera keeps up with all.
+    assert sorted(rendered) == list(range(10))
+    assert words.tolist() == [1]
+
+
+def test_lossless_rendering_of_a_looped_scene_ends_after_a_round() -> None:
+    grabber = SyntheticGrabber(SyntheticSource(frames=5, loop=True), camera(), CountingScene(), "lossless", StepClock())
+    grabber.open()
+    grabs, _ = everything(grabber)
+    assert [grab.index for grab in grabs] == list(range(5))
+
+
 def test_a_scene_of_another_size_is_named() -> None:
     grabber = SyntheticGrabber(SyntheticSource(), camera(), CountingScene(), "lossless", StepClock())
     grabber.open()

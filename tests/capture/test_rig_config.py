@@ -80,6 +80,12 @@ def test_a_calibration_may_state_format_units_and_size(tmp_path: Path) -> None:
         ("max_skew_ms: 12", "max_skew_ms: .nan", ["max_skew_ms"]),
         ("path: pictures, ", "", ["cameras[1].source.path is missing"]),
         ("loop: true", "fps: 10", ["timestamps and fps"]),
+        ("type: synthetic", "type: synthetic, loop: true", ["cameras[4].source", "give frames"]),
+        (
+            "source: {type: synthetic}",
+            "source: {type: synthetic, frames: 9, loop: true}\n  - {id: cam5, source: {type: synthetic, frames: 9}}",
+            ["one scene", "after 9 frames, never", "the same frames"],
+        ),
         ("fourcc: MJPG", "fourcc: MJPEG", ["fourcc"]),
         ("name: desk", "name: [", ["not YAML"]),
     ],

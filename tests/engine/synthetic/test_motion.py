@@ -7,6 +7,7 @@ import pytest
 
 from engine.hand_model import HandModel, Side
 from engine.hand_model.anatomy import joint_axes, joint_limits
+from engine.hand_model.rotations import matrix_from_axis_angle
 from engine.synthetic.keyposes import ANGLES, KEYPOSES, LIMITS_DEG, PoseBuilder
 from engine.synthetic.motion import HandMotion
 
@@ -46,6 +47,23 @@ def test_fingers_stay_inside_anatomical_limits(side: Side) -> None:
     hinges = [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]
     across = fingers[:, hinges] - flexion[:, hinges, None] * axes.flexion[hinges]
     assert np.abs(across).max() < 1e-9
+
+
+def test_a_motion_with_a_period_begins_again_without_a_seam(side: Side) -> None:
+    period_s = 11.7
+    motion = HandMotion(7, side, pace=1.3, period_s=period_s)
+
+    def numbers(time_s: float) -> np.ndarray:
+        sample = motion.at(time_s)
+        return np.concatenate([matrix_from_axis_angle(sample.pose.reshape(16, 3)).ravel(), sample.wrist_world])
+
+    for time_s in (0.0, 0.4, 5.0, 11.6):
+        np.testing.assert_allclose(numbers(time_s + period_s), numbers(time_s), atol=1e-9)
+        np.testing.assert_allclose(numbers(time_s + 40 * period_s), numbers(time_s), atol=1e-8)
+    # Half a period later it is somewhere else, and at the seam it moves no faster than it does elsewhere.
+    assert np.abs(numbers(0.5 * period_s) - numbers(0.0)).max() > 0.1
+    steps = np.abs(np.diff([numbers(i * STEP_S) for i in range(round(period_s / STEP_S) + 12)], axis=0)).max(axis=1)
+    assert steps[-24:].max() <= steps[:-24].max()
 
 
 def test_hand_shapes_are_inside_their_own_limits() -> None:

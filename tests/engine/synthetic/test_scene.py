@@ -111,6 +111,10 @@ def test_nonsense_is_refused() -> None:
         HandScene(hands=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="above 0"):
         HandScene(rate_hz=0.0)
+    with pytest.raises(ValueError, match="period_s is 0"):
+        HandScene(period_s=0.0)
+    with pytest.raises(ValueError, match="leave period_s out"):
+        HandScene(period_s=9.0, absent_every_s=8.0)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
