@@ -26,6 +26,7 @@ from calibration.formats import (
     usthand,
 )
 from calibration.formats.reading import MAX_BYTES, decoded, read_bytes, read_text
+from calibration.formats.recognition import mismatch
 from calibration.rig import Rig
 from calibration.units import confirm_metres, require_units
 
@@ -64,6 +65,7 @@ FILE_FORMATS: Final = ("usthand", "anipose", "caliscope", "hanco", "kalibr", "mu
 """What is one file, and so can be uploaded."""
 
 _MODEL_BYTES: Final = 64 << 20
+_TO_UNITS: Final = "--to-units"
 
 
 def load_calibration(
@@ -130,29 +132,38 @@ def parse_calibration(
         raise CalibrationError(
             {"": [f"{format} is more than one file; convert it: usthand rig convert SRC --format {format} ..."]}
         )
-    match format:
-        case "anipose":
-            scale = require_units(units, format)
-            rig = anipose.rig_from_toml(decoded(data), scale)
-        case "multical":
-            scale = require_units(units, format)
-            rig = multical.rig_from_json(decoded(data), scale)
-        case "opencv":
-            rig = opencv.rig_from_yaml(decoded(data), units)
-        case "caliscope":
-            confirm_metres(units, format)
-            rig = caliscope.rig_from_toml(decoded(data))
-        case "kalibr":
-            confirm_metres(units, format)
-            rig = kalibr.rig_from_yaml(decoded(data))
-        case "hanco":
-            confirm_metres(units, format)
-            rig = hanco.rig_from_json(decoded(data), _demanded(size, format))
-        case _:
-            confirm_metres(units, format)
-            rig = usthand.rig_from_json(decoded(data))
+    text = decoded(data)
+    try:
+        rig = _parsed(text, format, units, size)
+    except CalibrationError as error:
+        # Every value of a file is wrong to a reader of another format: that alone is worth saying then.
+        if (why := mismatch(text, format)) is not None:
+            raise CalibrationError({"": [why]}) from error
+        raise
     _confirm_size(rig, size)
     return rig
+
+
+def _parsed(text: str, format: str, units: str | float | None, size: tuple[int, int] | None) -> Rig:
+    match format:
+        case "anipose":
+            return anipose.rig_from_toml(text, require_units(units, format))
+        case "multical":
+            return multical.rig_from_json(text, require_units(units, format))
+        case "opencv":
+            return opencv.rig_from_yaml(text, units)
+        case "caliscope":
+            confirm_metres(units, format)
+            return caliscope.rig_from_toml(text)
+        case "kalibr":
+            confirm_metres(units, format)
+            return kalibr.rig_from_yaml(text)
+        case "hanco":
+            confirm_metres(units, format)
+            return hanco.rig_from_json(text, _demanded(size, format))
+        case _:
+            confirm_metres(units, format)
+            return usthand.rig_from_json(text)
 
 
 def calibration_to_dict(rig: Rig) -> dict[str, Any]:
@@ -205,22 +216,22 @@ def write_calibration(
     """
     match format:
         case "usthand":
-            confirm_metres(units, format)
+            confirm_metres(units, format, reading=False)
             save_calibration(rig, path, source=source)
         case "anipose":
-            _write(path, anipose.rig_to_toml(rig, require_units(units, format)))
+            _write(path, anipose.rig_to_toml(rig, require_units(units, format, option=_TO_UNITS)))
         case "multical":
-            _write(path, multical.rig_to_json(rig, require_units(units, format)))
+            _write(path, multical.rig_to_json(rig, require_units(units, format, option=_TO_UNITS)))
         case "colmap":
-            texts = colmap.rig_to_texts(rig, require_units(units, format))
+            texts = colmap.rig_to_texts(rig, require_units(units, format, option=_TO_UNITS))
             path.mkdir(exist_ok=True)
             for name, text in texts.items():
                 _write(path / name, text)
         case "kalibr":
-            confirm_metres(units, format)
+            confirm_metres(units, format, reading=False)
             _write(path, kalibr.rig_to_yaml(rig))
         case "opencv":
-            confirm_metres(units, format)
+            confirm_metres(units, format, reading=False)
             _write(path, opencv.rig_to_yaml(rig))
         case _:
             _check_format(format)

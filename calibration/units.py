@@ -49,24 +49,36 @@ def metres_per_unit(units: str | float) -> float:
     return value
 
 
-def require_units(units: str | float | None, format_name: str) -> float:
+def require_units(units: str | float | None, format_name: str, *, option: str = "units") -> float:
     """Return metres per unit for a format whose files say nothing of their unit.
+
+    Args:
+        units: What was given.
+        format_name: The format.
+        option: What units are given with, for errors.
 
     Raises:
         CalibrationError: If no units are given.
     """
     if units is None:
-        raise CalibrationError({"": [f"{format_name} files carry no unit of length; give units: {_KNOWN}"]})
+        raise CalibrationError({"": [f"{format_name} files carry no unit of length; give {option}: {_KNOWN}"]})
     return metres_per_unit(units)
 
 
-def confirm_metres(units: str | float | None, format_name: str) -> None:
+def confirm_metres(units: str | float | None, format_name: str, *, reading: bool = True) -> None:
     """Check that the units asked for, if any, are the metres that the format is written in.
+
+    Args:
+        units: What was given.
+        format_name: The format.
+        reading: Whether there is a file already, whose lengths may be something else all the same.
 
     Raises:
         CalibrationError: If they are something else.
     """
-    if units is not None and metres_per_unit(units) != 1.0:
-        raise CalibrationError(
-            {"": [f"units {units!r} were asked for, but {format_name} files are in metres; leave units out or give m"]}
-        )
+    if units is None or (metres := metres_per_unit(units)) == 1.0:
+        return
+    remedy = "leave units out or give m"
+    if reading:
+        remedy = f"leave units out, or, if this one is not, multiply its translations by {metres:g} first"
+    raise CalibrationError({"": [f"units {units!r} were asked for, but {format_name} files are in metres; {remedy}"]})

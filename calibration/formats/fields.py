@@ -84,6 +84,13 @@ class Fields:
             return value
         return None
 
+    def in_metres(self) -> None:
+        """Note `units` that are not metres."""
+        if self._present("units") and (value := self._mapping["units"]) != "m":
+            self.problems.append(
+                f"units is {reprlib.repr(value)}; give 'm', with the translations of all cameras in metres"
+            )
+
     def flag(self, key: str, default: bool) -> bool:
         """Read true or false."""
         value = self._mapping.get(key, default)
@@ -119,7 +126,8 @@ class Fields:
 
     def _number(self, value: object, where: str) -> float | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.problems.append(f"{where} is {reprlib.repr(value)}, which is no number; write one without quotes")
+            remedy = "write it without quotes" if isinstance(value, str) else "give one"
+            self.problems.append(f"{where} is {reprlib.repr(value)}, which is no number; {remedy}")
             return None
         try:
             number = float(value)

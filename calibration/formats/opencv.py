@@ -72,7 +72,7 @@ def rig_to_yaml(rig: Rig) -> str:
 
 def _from_list(data: dict[str, object]) -> Rig:
     problems: list[str] = []
-    Fields(data, problems).text("units", ("m",))
+    Fields(data, problems).in_metres()
     entries = data["cameras"]
     if not isinstance(entries, list) or not entries:
         problems.append("cameras is not a list of cameras; give at least one")

@@ -43,7 +43,9 @@ def rig_from_json(text: str) -> Rig:
     try:
         data = json.loads(text, object_pairs_hook=once)
     except ValueError as error:
-        raise CalibrationError({"": [f"not JSON: {error}; export it again"]}) from error
+        raise CalibrationError(
+            {"": [f"not JSON: {error}; export it again, or, if it is another format, name it (format=...)"]}
+        ) from error
     if not isinstance(data, dict):
         raise CalibrationError({"": [f"the file holds {reprlib.repr(data)}; give an object with the key 'cameras'"]})
     return _rig_from_dict(data, doubled)
@@ -75,7 +77,7 @@ def _rig_from_dict(data: dict[str, object], doubled: dict[str, list[str]]) -> Ri
     top = Fields(data, problems)
     top.refuse_unknown(_TOP_KEYS)
     top.text("schema", (SCHEMA,))
-    top.text("units", ("m",))
+    top.in_metres()
     name = (top.text("name") if top.has("name") else None) or ""
     for key in ("created", "source", "id"):
         if top.has(key):

@@ -118,6 +118,7 @@ def test_every_reason_is_given_by_camera_and_at_once(content: dict[str, Any]) ->
     [
         (("schema",), "usthand.calibration/2", "'usthand.calibration/1'"),
         (("units",), None, "'m'"),
+        (("units",), "mm", "units is 'mm'; give 'm', with the translations of all cameras in metres"),
         (("cameras",), [], "at least one"),
         (("cameras",), {}, "at least one"),
         (("cameras", 0), 7, "give an object"),
@@ -132,7 +133,8 @@ def test_every_reason_is_given_by_camera_and_at_once(content: dict[str, Any]) ->
         (("cameras", 0, "K"), [[926.1, 356.1, 0], [0, 925.8, 355.2], [0, 0, 1]], "stand in the second column"),
         (("cameras", 0, "K", 0, 1), 1e300, "no sensor has"),
         (("cameras", 0, "K", 0, 0), True, "no number"),
-        (("cameras", 0, "K", 0, 0), None, "no number"),
+        (("cameras", 0, "K", 0, 0), None, "no number; give one"),
+        (("cameras", 0, "K", 0, 0), "926.1", "no number; write it without quotes"),
         (("cameras", 0, "K", 0, 0), [], "K is"),
         (("cameras", 0, "K", 0, 0), 10**400, "not finite"),
         (("cameras", 0, "distortion"), [0.1, 0.2, 0, 0], "takes 5 or 8"),
@@ -169,7 +171,7 @@ def test_doubled_keys_are_refused_with_their_camera(content: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not JSON"),
+        (b"", r"not JSON: .* if it is another format, name it \(format=\.\.\.\)"),
         (b"null", "give an object"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[" * 33, "deeper than 32"),
@@ -200,7 +202,7 @@ def test_units_and_size_that_disagree_with_the_file_are_refused(rig: Rig, tmp_pa
     for units in ("m", 1, 1.0, "1.0"):
         assert load_calibration(path, units=units, size=(720, 720)).camera_ids == ("left",)
     for units in ("mm", 0.001):
-        with pytest.raises(CalibrationError, match="are in metres"):
+        with pytest.raises(CalibrationError, match=r"are in metres; .* multiply its translations by 0\.001 first"):
             load_calibration(path, units=units)
     with pytest.raises(CalibrationError, match="but the file says 720x720"):
         load_calibration(path, size=(640, 480))

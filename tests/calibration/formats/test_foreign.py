@@ -339,3 +339,37 @@ def test_a_pickle_is_named_and_never_opened() -> None:
             "never read"
             in refused(b"\x80\x04\x95N.", format, "m" if format in ("anipose", "multical") else None)[""][0]
         )
+
+
+OWN = json.dumps({"schema": "usthand.calibration/1", "units": "m", "cameras": [{"id": "a", "K": [[1] * 3] * 3}] * 8})
+
+
+@pytest.mark.parametrize(
+    ("data", "format", "why"),
+    [
+        (OWN, "opencv", "looks like usthand's JSON, not like opencv's; give format=usthand"),
+        (OWN, "anipose", "looks like usthand's JSON, not like anipose's; give format=usthand"),
+        (ANIPOSE.decode(), "usthand", "looks like anipose's TOML, not like usthand's; give format=anipose"),
+        ("# a remark\n\n" + ANIPOSE.decode(), "kalibr", "give format=anipose"),
+        ("[cameras.0]\ncam_id = 0\n", "anipose", "give format=caliscope"),
+        ('title = "rig"\n', "usthand", "looks like TOML, .* give format=anipose or format=caliscope"),
+        (KALIBR.decode(), "usthand", "looks like kalibr's YAML, not like usthand's; give format=kalibr"),
+        ("%YAML:1.0\n---\nKs: 1\n", "usthand", "looks like opencv's YAML, not like usthand's; give format=opencv"),
+        ('{"cameras": {}, "camera_poses": {}}', "usthand", "give format=multical"),
+        ('{"K": [], "M": []}', "usthand", "give format=hanco"),
+    ],
+)
+def test_a_file_of_another_format_is_called_so_and_nothing_else(data: str, format: str, why: str) -> None:
+    with pytest.raises(CalibrationError, match=why) as caught:
+        parse_calibration(data.encode(), format, None if format in ("opencv", "usthand", "kalibr") else "m")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("data", "format"),
+    [(OWN, "usthand"), ('{"cameras": []}', "opencv"), ("[cam_0]\nname = 1\n", "anipose"), ("?", "usthand")],
+)
+def test_a_file_that_may_be_of_the_format_keeps_its_own_reasons(data: str, format: str) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        parse_calibration(data.encode(), format, "m")
+    assert "looks like" not in str(caught.value)
