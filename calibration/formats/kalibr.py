@@ -83,9 +83,15 @@ def rig_to_yaml(rig: Rig) -> str:
 def _problem(rig: Rig, camera: Camera) -> str | None:
     number = rig.camera_ids.index(camera.id)
     if camera.id != f"cam{number}":
-        return f"kalibr has no names of its own: this camera would be cam{number}; renumber the cameras to write it (--renumber)"
+        return (
+            f"kalibr has no names of its own: this camera would be cam{number}; renumber the cameras to write it "
+            "(--renumber)"
+        )
     if number == 0 and not np.allclose(camera.T_camera_world, np.eye(4), rtol=0, atol=1e-12):
-        return "kalibr knows no world but the first camera; make the first camera the world to write it (--first-camera-world)"
+        return (
+            "kalibr knows no world but the first camera; make the first camera the world to write it "
+            "(--first-camera-world)"
+        )
     coefficients = shortest(camera)
     if coefficients.size > 4:
         return (
