@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from server.commands.options import BackendOption, HandModelOption, ModelOption, RigOption, SmoothingOption
+from server.commands.output_path import require_file_place
 
 
 def run(
@@ -21,7 +22,7 @@ def run(
 ) -> None:
     """Track the hands in recorded footage, losing no frame; each line is a `hands` message of the stream.
 
-    While it runs, and after a failure, what there is so far is in OUT.part.
+    While it runs, and after a failure, what there is so far is in OUT.part; an older OUT is replaced when all is done.
 
     For example:
 
@@ -35,6 +36,7 @@ def run(
     from server.offline import solve_all
     from server.progress import shown_progress
 
+    require_file_place(out, "poses.jsonl")
     config, calibrated = open_rig(rig)
     views = len(calibrated)
     engine = open_engine(model, backend=backend, hand_model=hand_model, smoothing=smoothing, views=views)

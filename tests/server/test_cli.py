@@ -215,6 +215,29 @@ def test_run_answers_every_frame_set(rig_file, tmp_path, usthand):
     assert [line["frame_set"]["id"] for line in lines] == list(range(5))
 
 
+def test_run_refuses_a_place_that_it_could_not_write_to_before_it_works(rig_file, tmp_path, usthand, monkeypatch):
+    monkeypatch.setattr("engine.factory.open_engine", lambda *_, **__: pytest.fail("it began to work"))
+    for out, why in (
+        (tmp_path, "is a folder; give the name of a file in it"),
+        (tmp_path / "no" / "x", "make it first"),
+    ):
+        assert_one_clear_line(usthand("run", "--rig", rig_file, "--out", out), why)
+    assert not list(tmp_path.parent.glob("*.part"))
+
+
+def test_an_older_file_stays_until_a_run_has_succeeded(rig_file, tmp_path, usthand):
+    out = tmp_path / "poses.jsonl"
+    out.write_text("older\n", encoding="utf-8")
+    picture = tmp_path / "cam1" / "2.png"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    assert usthand("run", "--rig", rig_file, "--out", out).returncode == 1
+    assert out.read_text(encoding="utf-8") == "older\n"
+    picture.write_bytes(whole)
+    assert usthand("run", "--rig", rig_file, "--out", out).returncode == 0
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 5
+
+
 def children_of(pid):
     """Processes below one, by the kernel's own account."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
