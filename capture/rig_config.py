@@ -207,6 +207,12 @@ def _known_type(value: Any) -> Any:
         return value
     kind = value.get("type")
     known = ", ".join(SOURCE_TYPES)
+    if kind is None and (close := difflib.get_close_matches("type", map(str, value), n=1)):
+        raise PydanticCustomError(
+            "unknown_key",
+            "unknown key '{key}' (did you mean 'type'?); a source's type is one of {known}",
+            {"key": close[0], "known": known},
+        )
     if kind is None:
         raise PydanticCustomError("no_type", "the source has no type; use one of {known}", {"known": known})
     if kind in _NOT_YET:
@@ -354,7 +360,10 @@ def load_rig_config(path: Path) -> RigConfig:
     try:
         return RigConfig.model_validate(content, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        problems = "; ".join(_line(detail) for detail in error.errors(include_url=False))
+        details = error.errors(include_url=False)
+        within = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+        # To pydantic a list whose items are wrong is too short as well.
+        problems = "; ".join(_line(detail) for detail in details if detail["loc"] not in within)
         raise RigConfigError(f"rig file {path}: {problems}") from error
 
 

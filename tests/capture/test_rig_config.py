@@ -74,6 +74,11 @@ def test_a_calibration_may_state_format_units_and_size(tmp_path: Path) -> None:
         ("type: images", "type: remote", ["remote", "not in this version yet"]),
         ("type: images", "type: webcam", ["unknown source type 'webcam'", "file, images, opencv, synthetic"]),
         ("type: images, ", "", ["cameras[1].source", "no type"]),
+        (
+            "type: images",
+            "typ: images",
+            ["cameras[1].source", "unknown key 'typ' (did you mean 'type'?)", "file, images"],
+        ),
         ("id: cam1", "id: cam0", ["'cam0'", "more than once"]),
         ("id: cam1", "id: a/b", ["cameras[1].id", "letters"]),
         ("max_skew_ms: 12", "max_skew_ms: -1", ["max_skew_ms", "-1"]),
@@ -100,6 +105,12 @@ def test_errors_are_one_line_with_file_key_and_remedy(tmp_path: Path, old: str, 
     assert "pydantic" not in message
     for text in says:
         assert text in message
+
+
+def test_a_camera_that_is_wrong_is_not_called_missing_too(tmp_path: Path) -> None:
+    with pytest.raises(RigConfigError) as caught:
+        load_rig_config(written(tmp_path, "cameras:\n  - {id: a, source: {type: file}}\ncalibration: c.json\n"))
+    assert str(caught.value).endswith("rig.yaml: cameras[0].source.path is missing")
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "just words", "cameras: []", "!!python/object/apply:os.getcwd []"])
