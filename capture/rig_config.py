@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from calibration import Rig
 from calibration.files import load_calibration
+from calibration.up import UPS, Up, read_up
 from capture.errors import RigConfigError
 
 # Whatever stands before an @ may be a password.
@@ -281,6 +282,16 @@ class CalibrationRef(_Section):
     ] = None
 
 
+def _axis(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if (axis := read_up(value)) is None:
+        raise PydanticCustomError(
+            "axis", "'{value}' is no axis; use one of {ups}", {"value": value, "ups": ", ".join(UPS)}
+        )
+    return axis
+
+
 def _as_reference(value: Any) -> Any:
     return {"path": value} if isinstance(value, str | Path) else value
 
@@ -292,6 +303,7 @@ class RigConfig(_Section):
         name: A name for people.
         max_skew_ms: Frames further apart than this never go into one set, milliseconds.
         ring_slots: Frames of shared memory a camera.
+        up: Which axis of the calibration's world points up, for clients that do not say; None where nobody knows.
         cameras: In the order of every V axis.
         calibration: Where the calibration lies; a plain path is a `calibration.json`. None where the caller holds
             the rig already.
@@ -302,6 +314,7 @@ class RigConfig(_Section):
     name: str = ""
     max_skew_ms: Annotated[float, Field(gt=0, le=10_000)] = 8.0
     ring_slots: Annotated[int, Field(ge=4, le=256)] = 8
+    up: Annotated[Up | None, BeforeValidator(_axis)] = None
     cameras: Annotated[tuple[CameraConfig, ...], Field(min_length=1)]
     calibration: Annotated[CalibrationRef | None, BeforeValidator(_as_reference)] = None
 

@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from calibration.up import Up
 from engine.hand_model.rotations import matrix_from_quaternion, quaternion_from_matrix
 from engine.types import HandPose
-from server.dialects.up import Up
 from server.dialects.xr import UNREAL, XrDialect
 from server.dialects.xr_joints import is_whole
 from server.dialects.xr_rest import PALM, WRIST, XR_PARENTS

@@ -17,11 +17,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.up import Up
 from engine.hand_model import MANO_PARENTS, Side
 from engine.hand_model.rotations import quaternion_from_axis_angle, quaternion_from_matrix
 from engine.types import HandPose
 from server.dialects.axes import AxisChange
-from server.dialects.up import Up, up_rotation
+from server.dialects.up import up_rotation
 from server.dialects.xr import UNITY
 from server.dialects.xr_joints import is_whole, xr_joints
 from server.dialects.xr_rest import WRIST

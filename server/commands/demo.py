@@ -73,7 +73,8 @@ def demo(
     chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     rig = make_rig(views, SCENE_SEED)
     source = SyntheticSource(frames=_ROUND, loop=True)
-    config = RigConfig(name="demo", cameras=tuple(CameraConfig(id=camera.id, source=source) for camera in rig))
+    cameras = tuple(CameraConfig(id=camera.id, source=source) for camera in rig)
+    config = RigConfig(name="demo", up=SCENE_UP, cameras=cameras)
     scene = scene_of(config, cast(Literal[1, 2], hands))
     run_service(
         chosen,

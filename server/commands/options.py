@@ -35,7 +35,12 @@ InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Serve other machines without a token, and any web page.")
 ]
 UpOption = Annotated[
-    str, typer.Option("--up", help="Axis of the calibration's world that is up, for clients that do not say: +x to -z.")
+    str | None,
+    typer.Option(
+        "--up",
+        help="Axis of the calibration's world that is up, for clients that do not say: +x to -z; by default what the "
+        "rig file says (up: +z), else -y.",
+    ),
 ]
 LeapOption = Annotated[bool, typer.Option("--leap", help="Speak Leap's WebSocket protocol too, on loopback.")]
 LeapPortOption = Annotated[int, typer.Option("--leap-port", min=0, max=65535, help="Where; 0 takes a free one.")]

@@ -44,6 +44,8 @@ def record(
 ) -> None:
     """Record a rig into a folder, until Ctrl-C: pictures, frame sets, poses and calibration, and a rig file.
 
+    Footage ends it too, unless it begins again (`loop: true`): --lossless reads that once.
+
     The folder is a rig like any other: `usthand replay DIR`, `usthand run --rig DIR/rig.yaml`.
 
     For example:

@@ -37,7 +37,7 @@ def serve(
     insecure: InsecureOption = False,
     token_file: TokenFileOption = None,
     smoothing: SmoothingOption = False,
-    up: UpOption = "-y",
+    up: UpOption = None,
     leap: LeapOption = False,
     leap_port: LeapPortOption = 6437,
     vmc: VmcOption = None,
@@ -57,14 +57,15 @@ def serve(
     """
     # Imported here so that `usthand --help` need not load the engine.
     from engine.factory import open_engine
-    from server.commands.serving import chosen_outputs, run_service, settings
+    from server.commands.serving import chosen_outputs, run_service, settings, upright
     from server.commands.sources import open_rig, open_session
     from server.models import ModelPlace
     from server.recording.recordings import RecordingPlace
 
-    outputs = chosen_outputs(up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
-    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     config, calibrated = open_rig(rig)
+    config = upright(config, up)
+    outputs = chosen_outputs(config.up, leap_port=leap_port if leap else None, vmc=vmc, livelink=livelink)
+    chosen = settings(host, port, token_file=token_file, insecure=insecure, outputs=outputs, drift=drift)
     opened = partial(open_engine, backend=backend, hand_model=hand_model, smoothing=smoothing, views=len(calibrated))
     run_service(
         chosen,

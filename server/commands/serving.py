@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from calibration import Rig
+from capture.rig_config import RigConfig
 from server.access import Access, read_token
 from server.datagrams import Target
-from server.dialects import UPS, read_up
+from server.dialects import DEFAULT_UP, UPS, Up, read_up
 from server.drift.policy import read_policy
 from server.models import ModelPlace
 from server.outputs import Outputs
@@ -45,18 +46,28 @@ def settings(
     return ServiceSettings(host, port, access, outputs or Outputs(), policy)
 
 
-def chosen_outputs(up: str, *, leap_port: int | None, vmc: str | None, livelink: str | None) -> Outputs:
-    """Read what else the service shall speak.
+def upright(config: RigConfig, up: str | None) -> RigConfig:
+    """Return a rig file with the axis that was given on the command line, if one was, in place of its own.
 
     Raises:
         ValueError: If there is no such axis.
-        AddressError: If a receiver is not named as HOST:PORT.
     """
+    if up is None:
+        return config
     axis = read_up(up)
     if axis is None:
         raise ValueError(f"--up {up!r} is no axis; use one of {', '.join(UPS)}")
+    return config.model_copy(update={"up": axis})
+
+
+def chosen_outputs(up: Up | None, *, leap_port: int | None, vmc: str | None, livelink: str | None) -> Outputs:
+    """Read what else the service shall speak.
+
+    Raises:
+        AddressError: If a receiver is not named as HOST:PORT.
+    """
     return Outputs(
-        up=axis,
+        up=up or DEFAULT_UP,
         leap_port=leap_port,
         vmc=None if vmc is None else Target.parse(vmc, "--vmc"),
         livelink=None if livelink is None else Target.parse(livelink, "--livelink"),

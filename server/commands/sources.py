@@ -16,7 +16,7 @@ SCENE_SEED = 7
 SCENE_RATE_HZ = 30.0
 SCENE_HANDS: Final = 2
 _SILENCE_S: Final = 60.0
-SCENE_UP = "+z"
+SCENE_UP: Final = "+z"
 """Up in the world of `engine.synthetic.rigs`."""
 
 

@@ -36,7 +36,8 @@ def synth(
 ) -> None:
     """Render moving hands with calibrated cameras: videos, `rig.yaml`, `calibration.json` and `truth.jsonl`.
 
-    Each line of the truth is the `hands` message of the stream with the exact joints of one frame.
+    Each line of the truth is the `hands` message of the stream with the exact joints of one frame. The rig file says
+    `loop: true`: served or recorded live, the sequence begins again at its end; `usthand run` reads it once.
 
     For example:
 
@@ -72,6 +73,7 @@ def write_sequence(
     import yaml
 
     from calibration.files import save_calibration
+    from server.commands.sources import SCENE_UP
 
     names = {camera.id: f"{camera.id}.avi" for camera in rig}
     with ExitStack() as stack:
@@ -90,7 +92,8 @@ def write_sequence(
     content = {
         "name": rig.name,
         "max_skew_ms": _MAX_SKEW_MS,
-        "cameras": [{"id": i, "source": {"type": "file", "path": names[i]}} for i in rig.camera_ids],
+        "up": SCENE_UP,
+        "cameras": [{"id": i, "source": {"type": "file", "path": names[i], "loop": True}} for i in rig.camera_ids],
         "calibration": "calibration.json",
     }
     (out / "rig.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -1,9 +1,10 @@
 """The dialects that a stream can speak."""
 
+from calibration.up import UPS, Up, read_up
 from server.dialects.base import Dialect, DialectHand, Skeleton
 from server.dialects.mano import ManoDialect
 from server.dialects.mediapipe import MediaPipeDialect
-from server.dialects.up import DEFAULT_UP, UPS, Up, read_up
+from server.dialects.up import DEFAULT_UP
 from server.dialects.xr import OPENXR, UNITY, UNREAL, WEBXR, XrDialect
 
 DIALECTS: dict[str, Dialect] = {

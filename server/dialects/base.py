@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Rig
+from calibration.up import Up
 from engine.types import HandPose
-from server.dialects.up import Up
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,12 @@ small as the other, about x. So x stays x, except where x itself is up.
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Up = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
-
-UPS: Final[tuple[Up, ...]] = get_args(Up)
+from calibration.up import Up
 
 DEFAULT_UP: Final[Up] = "-y"
 """Up in a world whose axes are those of a camera that stands upright."""
@@ -28,15 +26,6 @@ _ROWS: Final[dict[Up, tuple[tuple[int, int, int], ...]]] = {
     "+z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
     "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
 }
-
-
-def read_up(text: str) -> Up | None:
-    """Read an axis such as `-y`; None if it is none.
-
-    In a query string a plus sign means a blank, so that an axis without a sign is the positive one.
-    """
-    name = text.strip()
-    return next((up for up in UPS if name in (up, up.removeprefix("+"))), None)
 
 
 def up_rotation(up: Up) -> NDArray[np.float64]:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Rig
+from calibration.up import Up
 from engine.hand_model.rotations import quaternion_from_matrix
 from engine.types import HandPose
 from server.dialects.axes import AxisChange, named_axes
 from server.dialects.base import DialectHand, Skeleton
-from server.dialects.up import DEFAULT_UP, Up, up_rotation
+from server.dialects.up import DEFAULT_UP, up_rotation
 from server.dialects.xr_joints import xr_joints
 from server.dialects.xr_rest import FINGERS, PALM, WRIST, XR_PARENTS
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.up import Up
 from engine.types import HandPose
-from server.dialects.up import Up
 from server.dialects.xr_joints import is_whole, xr_joints
 from server.dialects.xr_rest import BLEND, FINGER_METACARPALS, PALM, TIPS, WRIST
 from server.leap.gestures import Gestures, gestures

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from calibration.overview import axes_meeting_point
+from calibration.up import Up
 from server.dialects.axes import AxisChange
-from server.dialects.up import Up, up_rotation
+from server.dialects.up import up_rotation
 
 MIDDLE_MM: Final = (0.0, 200.0, 0.0)
 BOX_SIZE_MM: Final = (235.247, 235.247, 147.751)

@@ -63,7 +63,7 @@ def open_recorder(
     try:
         if (free := free_bytes(folder)) < options.reserve_bytes:
             raise NoSpaceError(too_little(folder, free, options.reserve_bytes))
-        write_rig_files(folder, rig, name=config.name, max_skew_ms=config.max_skew_ms)
+        write_rig_files(folder, rig, name=config.name, max_skew_ms=config.max_skew_ms, up=config.up)
         info = RecordingInfo(
             name=folder.name,
             created=datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -57,6 +57,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.calibration.path == tmp_path / "calibration.json"
 
 
+@pytest.mark.parametrize(("said", "up"), [("+z", "+z"), ("-y", "-y"), ("x", "+x"), ("", None), ("null", None)])
+def test_a_rig_may_say_which_way_is_up(tmp_path: Path, said: str, up: str | None) -> None:
+    assert load_rig_config(written(tmp_path, GOOD)).up is None
+    assert load_rig_config(written(tmp_path, f"{GOOD}up: {said}\n")).up == up
+
+
 def test_a_calibration_may_state_format_units_and_size(tmp_path: Path) -> None:
     text = GOOD.replace("calibration.json", "{path: c, format: handpose3d, units: 0.0435, size: 720x720}")
     config = load_rig_config(written(tmp_path, text))
@@ -91,6 +97,8 @@ def test_a_calibration_may_state_format_units_and_size(tmp_path: Path) -> None:
             "source: {type: synthetic, frames: 9, loop: true}\n  - {id: cam5, source: {type: synthetic, frames: 9}}",
             ["one scene", "after 9 frames, never", "the same frames"],
         ),
+        ("ring_slots: 6", "up: north", ["up: 'north' is no axis; use one of +x, -x, +y, -y, +z, -z"]),
+        ("ring_slots: 6", "up: 3", ["up: "]),
         ("fourcc: MJPG", "fourcc: MJPEG", ["fourcc"]),
         ("name: desk", "name: [", ["not YAML"]),
     ],

@@ -12,8 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from calibration.files import load_calibration
-from capture.rig_config import load_rig, load_rig_config
+from capture.rig_config import FileSource, load_rig, load_rig_config
 from engine.synthetic import HandScene, make_rig
+from server.commands.sources import footage
 from server.commands.synth import synth
 
 app = typer.Typer()
@@ -43,6 +44,13 @@ def test_rig_and_calibration_are_read_back(sequence: Path) -> None:
     rig = load_rig(config)
     assert rig.id == make_rig(2, 3).id
     assert load_calibration(sequence / "calibration.json").id == rig.id
+    assert config.up == "+z"
+
+
+def test_served_it_begins_again_and_offline_it_ends(sequence: Path) -> None:
+    config = load_rig_config(sequence / "rig.yaml")
+    assert [camera.source.loop for camera in config.cameras if isinstance(camera.source, FileSource)] == [True, True]
+    assert sum(1 for _ in footage(config, load_rig(config), limit=20)) == 4
 
 
 def test_videos_show_the_scene(sequence: Path) -> None:

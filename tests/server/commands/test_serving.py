@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from calibration.files import save_calibration
 from capture.rig_config import CameraConfig, RigConfig, SyntheticSource
+from server import cli
 from server.access import Access
 from server.commands import serving
 from server.datagrams import Target
@@ -40,3 +45,29 @@ def test_names_and_addresses_with_brackets_are_said_as_they_are(rig, monkeypatch
     said = capfd.readouterr().err
     assert "Serving rig 'desk [/left] [old]'" in said
     assert "Viewer: http://[fd00::5]:8000/?token=...   API: http://[fd00::5]:8000/docs " in said
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "up", "kept"),
+    [
+        ("", [], "-y", None),
+        ("up: +z\n", [], "+z", "+z"),
+        ("up: +z\n", ["--up", "-x"], "-x", "-x"),
+        ("", ["--up=x"], "+x", "+x"),
+    ],
+)
+def test_the_command_line_says_what_is_up_then_the_rig_file(rig, tmp_path, monkeypatch, said, options, up, kept):
+    chosen = []
+    monkeypatch.setattr(
+        serving, "run_service", lambda *given, **more: chosen.append((*given, more["recordings"].config))
+    )
+    save_calibration(rig, tmp_path / "calibration.json")
+    cameras = "".join(f"  - {{id: {camera.id}, source: {{type: synthetic}}}}\n" for camera in rig)
+    (tmp_path / "rig.yaml").write_text(f"{said}cameras:\n{cameras}calibration: calibration.json\n")
+    answer = CliRunner().invoke(
+        cli.app, ["serve", "--rig", str(tmp_path / "rig.yaml"), *options], catch_exceptions=False
+    )
+    assert answer.exit_code == 0, answer.output
+    ((settings, config),) = chosen
+    # What is recorded keeps what was in force.
+    assert (settings.outputs.up, config.up) == (up, kept)

@@ -172,9 +172,9 @@ def test_a_replay_runs_the_whole_service_on_the_recording(footage, tmp_path, ust
 
 
 def test_a_replay_slower_than_recorded_allows_for_the_wider_skew(tmp_path):
-    write_rig_files(tmp_path, make_rig(2, seed=5), name="pair", max_skew_ms=8.0)
+    write_rig_files(tmp_path, make_rig(2, seed=5), name="pair", max_skew_ms=8.0, up="+z")
     config, rig = open_replay(tmp_path, 0.5, loop=True)
-    assert config.max_skew_ms == 16
+    assert (config.max_skew_ms, config.up) == (16, "+z")
     assert rig.camera_ids == ("cam0", "cam1")
     sources = [camera.source for camera in config.cameras]
     assert sources == [RecordingSource(path=tmp_path / FILE_NAME, loop=True, speed=0.5)] * 2

@@ -31,7 +31,7 @@ def folder(tmp_path):
 @pytest.fixture
 def place(rig, folder):
     cameras = tuple(CameraConfig(id=camera.id, source=SyntheticSource()) for camera in rig)
-    config = RigConfig(name="desk", max_skew_ms=12, cameras=cameras)
+    config = RigConfig(name="desk", max_skew_ms=12, up="-z", cameras=cameras)
     return RecordingPlace(folder, config, RecordingOptions(Pictures("jpeg", 90), reserve_bytes=1000))
 
 
@@ -91,7 +91,7 @@ def test_start_stop_and_list(client, engine, rig, folder, eventually):
     assert set(answered) <= set(ids)
     assert all(len(message["hands"]) == 2 for message in recording.hands())
     config = load_rig_config(folder / "take_1" / "rig.yaml")
-    assert (config.name, config.max_skew_ms) == ("desk", 12)
+    assert (config.name, config.max_skew_ms, config.up) == ("desk", 12, "-z")
     assert load_rig(config).id == rig.id
 
 
