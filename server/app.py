@@ -36,7 +36,7 @@ from server.routes.live_calibration import router as live_calibration_router
 from server.routes.recordings import router as recordings_router
 from server.stream import Stream
 from server.uploads import BodyLimit
-from server.validation import refuse_invalid, refuse_unknown_query
+from server.validation import DescribedApp, refuse_invalid, refuse_unknown_query
 
 _DESCRIPTION = (
     f"Real-time hand capture. The stream of hands is a WebSocket at `{STREAM_PATH}?format=json|msgpack"
@@ -98,7 +98,7 @@ def create_app(
             previews.close()
             await asyncio.to_thread(live_calibration.close)
 
-    app = FastAPI(
+    app = DescribedApp(
         title="UST-Hand Live",
         version=version("usthand"),
         description=_DESCRIPTION,
