@@ -22,6 +22,8 @@ OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 PAGES: Final = frozenset({"/", "/docs", "/client/"})
 _ENTER_PAGE: Final = Path(__file__).parent / "viewer" / "enter.html"
 
+_NEEDED: Final = "a token is needed: send `Authorization: Bearer TOKEN` or add ?token=TOKEN"
+_WRONG: Final = f"the token is wrong: send the one that the service was started with ({TOKEN_VARIABLE} or --token-file)"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -66,7 +68,7 @@ class Access:
             if any(self._matches(token) for token in shown):
                 return None
             if not self._matches(_cookie_token(scope, headers)):
-                return 401, "a token is needed: send `Authorization: Bearer TOKEN` or add ?token=TOKEN"
+                return 401, _WRONG if any(shown) else _NEEDED
         return self._browser_refusal(scope, headers) if self.guard_browser else None
 
     def _matches(self, token: str) -> bool:

@@ -154,8 +154,8 @@ def test_the_token_opens_and_its_lack_is_said(rig):
         with Client(running.url, token=TOKEN) as client:
             assert next(client).hands
             assert TOKEN not in client.url
-        for wrong in (None, "simsim"):
-            with Client(running.url, token=wrong) as client, pytest.raises(RefusedError, match="token is needed") as no:
+        for wrong, why in ((None, "token is needed"), ("simsim", "token is wrong")):
+            with Client(running.url, token=wrong) as client, pytest.raises(RefusedError, match=why) as no:
                 next(client)
             assert no.value.code == 401
 

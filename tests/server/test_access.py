@@ -36,6 +36,20 @@ def test_everything_but_health_asks_for_the_token(guarded, path):
     assert httpx.get(guarded.url + path, params={"token": "wrong"}).status_code == 401
 
 
+def test_a_wrong_token_is_called_wrong_and_a_missing_one_needed(guarded):
+    path = f"{guarded.url}/api/v1/engine"
+    for headers in ({}, {"authorization": "Bearer"}, {"authorization": f"Basic {TOKEN}"}):
+        assert httpx.get(path, headers=headers).json()["detail"].startswith("a token is needed: send")
+    for asked in ({"headers": {"authorization": "Bearer guess"}}, {"params": {"token": "guess"}}):
+        said = httpx.get(path, **asked).json()["detail"]
+        assert said.startswith("the token is wrong: send the one that the service was started with (USTHAND_TOKEN")
+        assert TOKEN not in said
+        assert "guess" not in said
+    with pytest.raises(InvalidStatus) as refused, connect(guarded.stream_url("token=guess")):
+        pass
+    assert b"the token is wrong" in refused.value.response.body
+
+
 def test_health_never_asks(guarded):
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
     assert httpx.get(f"{guarded.url}/readyz").status_code == 200
