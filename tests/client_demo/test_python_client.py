@@ -390,7 +390,7 @@ def test_the_examples_run(running, tmp_path):
     assert printed.returncode == 0, printed.stderr
     assert "right 3: index4 at" in printed.stdout
     table = tmp_path / "hands.csv"
-    recorded = example("record_csv.py", table, "--address", running.url, "--messages", 3, "--packets", tmp_path / "p")
+    recorded = example("record_csv.py", table, running.url, "--messages", 3, "--packets", tmp_path / "p")
     assert recorded.returncode == 0, recorded.stderr
     assert len(table.read_text().splitlines()) == 1 + 3 * 2 * 21
     assert sum(isinstance(message, Hands) for message in decode_packets(tmp_path / "p")) >= 3

@@ -1,4 +1,4 @@
-"""Record joints to a CSV file, a row a joint, and the raw stream too if asked: `python record_csv.py hands.csv`."""
+"""Record joints to a CSV file, a row a joint, and the raw stream too if asked: `python record_csv.py hands.csv ws://127.0.0.1:8000`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Record until the end of the footage, of `--messages`, or Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--address", default="ws://127.0.0.1:8000")
+    parser.add_argument("address", nargs="?", default="ws://127.0.0.1:8000")
     parser.add_argument("--dialect", default="mano")
     parser.add_argument("--messages", type=int, help="stop after so many")
     parser.add_argument("--packets", type=Path, help="also keep the stream as it came, for usthand_client.read_packets")
