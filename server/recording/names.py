@@ -13,6 +13,8 @@ from capture.recording import RecordingError
 MOST_CHARACTERS: Final = 60
 _MOST_FOLDERS: Final = 1000
 _OTHER: Final = re.compile(r"[^\w.-]+")
+# A date such as 4/5 may be meant as a name; who writes one of these means another folder.
+_ELSEWHERE: Final = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.?[/\\]", re.DOTALL)
 
 
 def folder_name(wanted: str | None, now: datetime) -> str:
@@ -23,13 +25,13 @@ def folder_name(wanted: str | None, now: datetime) -> str:
         now: The time.
 
     Raises:
-        RecordingError: If nothing is left of it.
+        RecordingError: If nothing is left of it, or if it is a path to somewhere else.
     """
     if wanted is None:
         return now.strftime("%Y-%m-%d_%H-%M-%S")
     name = _OTHER.sub("_", unicodedata.normalize("NFC", wanted)).lstrip(".")[:MOST_CHARACTERS].rstrip("._")
-    if not name.strip("_-"):
-        raise RecordingError(f"{wanted[:80]!r} is no name for a recording; use letters or digits")
+    if not name.strip("_-") or _ELSEWHERE.match(wanted):
+        raise RecordingError(f"{wanted[:80]!r} is no name for a recording; use letters or digits, and no path")
     return name
 
 

@@ -1,4 +1,4 @@
-"""Record joints to a CSV file, a row a joint, and the raw stream too if asked: `python record_csv.py hands.csv ws://127.0.0.1:8000`."""
+"""Record joints to a CSV file, and the raw stream too if asked: `python record_csv.py hands.csv ws://127.0.0.1:8000`."""
 
 from __future__ import annotations
 

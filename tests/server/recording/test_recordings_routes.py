@@ -133,8 +133,10 @@ def test_what_cannot_be_recorded_is_refused(client, folder, body):
 
 def test_no_name_leads_out_of_the_folder(client, tmp_path, folder):
     for name in ("../escaped", "/escaped", "..\\escaped", "a/../../escaped"):
-        client.post(ROUTE, json={"name": name})
-        client.delete(f"{ROUTE}/current")
+        answer = client.post(ROUTE, json={"name": name})
+        assert (answer.status_code, "and no path" in answer.json()["detail"]) == (422, True)
+    assert client.post(ROUTE, json={"name": "a/escaped"}).json()["name"] == "a_escaped"
+    client.delete(f"{ROUTE}/current")
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert all(path.is_dir() for path in folder.iterdir())
 
