@@ -13,6 +13,12 @@ class AddressError(OSError):
     """The address cannot be listened on; the text says what to do."""
 
 
+# Addresses of documentation: nobody has them, so that only the way to everybody leads there.
+_ROUTES: Final = {
+    "0.0.0.0": (socket.AF_INET, "192.0.2.1"),  # noqa: S104 - what it is asked for, not what is bound
+    "::": (socket.AF_INET6, "2001:db8::1"),
+}
+
 _WAITING_CONNECTIONS: Final = 256
 """So many may wait to be accepted: clients of a service that restarts come back all at once."""
 
@@ -53,6 +59,25 @@ def url_of(listener: socket.socket, host: str) -> str:
     port = listener.getsockname()[1]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}/"
+
+
+def url_for_others(host: str, port: int) -> str | None:
+    """Return the address to open on other machines, where `host` is all addresses of this one; None where it is one.
+
+    This machine has several addresses as a rule: the one that it would send from is taken, or else its name.
+    """
+    if host not in _ROUTES:
+        return None
+    family, elsewhere = _ROUTES[host]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Connecting a datagram socket chooses an address and sends nothing.
+            probe.connect((elsewhere, 9))
+            address: str = probe.getsockname()[0]
+    except OSError:
+        # No way out, as in a lab's own network without a router.
+        return f"http://{socket.gethostname()}:{port}/"
+    return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
 
 
 def _explain(host: str, port: int, option: str, error: OSError) -> str:

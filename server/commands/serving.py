@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,7 @@ from server.datagrams import Target
 from server.dialects import DEFAULT_UP, UPS, Up, read_up
 from server.drift.policy import read_policy
 from server.models import ModelPlace
+from server.network import url_for_others
 from server.outputs import Outputs
 from server.pipeline import FrameSource
 from server.recording.recordings import RecordingPlace
@@ -95,6 +97,8 @@ def run_service(
         # Names, paths and IPv6 addresses may hold brackets, which are no styles.
         viewer, api = escape(f"{url}{suffix}"), escape(f"{url}docs")
         console.print(f"{escape(title)}\nViewer: [bold]{viewer}[/bold]   API: {api}   Ctrl-C stops it.")
+        if (others := url_for_others(chosen.host, urlsplit(url).port or 0)) is not None:
+            console.print(escape(f"In this machine's network: {others}{suffix}"))
         for line in _also(service, chosen.outputs):
             console.print(escape(line))
 

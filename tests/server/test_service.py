@@ -7,14 +7,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from calibration.files import calibration_to_dict, save_calibration
+from server import network
 from server.access import Access
 from server.datagrams import Target
-from server.network import AddressError, listen, url_of
+from server.network import AddressError, listen, url_for_others, url_of
 from server.outputs import Outputs
 from server.pipeline import Pipeline
 from server.service import Service, ServiceSettings
@@ -168,6 +170,34 @@ def test_addresses_that_are_none(host, port, why):
 def test_the_address_for_the_browser(host, shown):
     with listen(host, 0) as listener:
         assert url_of(listener, host) == f"http://{shown}:{listener.getsockname()[1]}/"
+
+
+def test_other_machines_are_told_an_address_that_leads_here():
+    with listen("0.0.0.0", 0) as listener:  # noqa: S104
+        port = listener.getsockname()[1]
+        found = urlsplit(url_for_others("0.0.0.0", port))  # noqa: S104
+        assert found.port == port
+        if found.hostname == socket.gethostname().lower():
+            pytest.skip("this machine has no way to others")
+        assert not found.hostname.startswith("127.")
+        with socket.create_connection((found.hostname, port), 5):
+            pass
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_a_machine_without_a_way_out_is_called_by_its_name(host, monkeypatch):
+    class NoWay(socket.socket):
+        def connect(self, _address):
+            raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(network.socket, "socket", NoWay)
+    monkeypatch.setattr(network.socket, "gethostname", lambda: "lab-pc")
+    assert url_for_others(host, 8000) == "http://lab-pc:8000/"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.7", "::1"])
+def test_one_address_needs_no_other(host):
+    assert url_for_others(host, 8000) is None
 
 
 def test_a_request_that_the_end_cuts_short_is_answered_and_leaves_no_traceback(

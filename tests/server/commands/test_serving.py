@@ -31,6 +31,23 @@ class Announced:
         self._announce("http://[fd00::5]:8000/")
 
 
+def test_others_are_told_where_all_addresses_are_listened_on(rig, monkeypatch, capfd):
+    monkeypatch.setattr(serving, "Service", Announced)
+    config = RigConfig(name="x", cameras=(CameraConfig(id="cam0", source=SyntheticSource()),))
+    monkeypatch.setattr(serving, "url_for_others", lambda host, port: f"http://198.51.100.7:{port}/" if host else None)
+    for host, told in (("0.0.0.0", True), ("", False)):  # noqa: S104
+        serving.run_service(
+            ServiceSettings(host, 8000, Access("secret")),
+            title="Serving",
+            rig=rig,
+            open_session=lambda: None,
+            models=ModelPlace("detector", lambda _: None),
+            recordings=RecordingPlace(Path("recordings"), config),
+        )
+        said = capfd.readouterr().err
+        assert ("In this machine's network: http://198.51.100.7:8000/?token=..." in said) is told
+
+
 def test_names_and_addresses_with_brackets_are_said_as_they_are(rig, monkeypatch, capfd):
     monkeypatch.setattr(serving, "Service", Announced)
     config = RigConfig(name="x", cameras=(CameraConfig(id="cam0", source=SyntheticSource()),))
