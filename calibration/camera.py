@@ -6,6 +6,7 @@ coordinates are pixel centres, lengths are metres, and `T_a_b` maps coordinates 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import get_args
@@ -196,6 +197,18 @@ class Camera:
             & (y >= -0.5 - margin_px)
             & (y <= self.height - 0.5 + margin_px)
         )
+
+    def moved(self, way_world: NDArray[np.float64]) -> Camera:
+        """Return the same camera, further on in the world by `(3,)`, metres."""
+        # What is known of its lens goes along.
+        _ = self._invertible_radius
+        camera = copy.copy(self)
+        T = self.T_camera_world.copy()
+        T[:3, 3] -= T[:3, :3] @ way_world
+        T.setflags(write=False)
+        # Nothing that was checked changes: this is done for every hand in every frame set.
+        object.__setattr__(camera, "T_camera_world", T)
+        return camera
 
     def with_transform(self, T_camera_world: ArrayLike) -> Camera:
         """Return the same camera at another place in the world."""

@@ -21,6 +21,7 @@ from engine.detector.association import agree
 from engine.detector.eyes import Eyes, MediaPipeEyes
 from engine.detector.finder import FinderConfig, Found, HandFinder
 from engine.detector.frame_sets import check_views, crops_at, frame_of
+from engine.detector.instant import Instant
 from engine.detector.networks import LANDMARK_INPUT_PX, LandmarkSize
 from engine.detector.places import is_another_hand
 from engine.detector.roster import Roster, RosterConfig
@@ -31,6 +32,7 @@ from engine.hand_model.model import HandModel, Side
 from engine.pose_fit import FitConfig
 from engine.shape_fit import ShapeEstimator
 from engine.smoothing import OneEuroConfig, OneEuroFilter
+from engine.triangulation import Triangulated
 from engine.types import EngineCard, HandPose
 
 
@@ -126,17 +128,19 @@ class DetectorEngine:
         started_s = time.perf_counter()
         now_ns = frame_set.timestamp_ns
         predicted = {track.id: track.predict(now_ns) for track in self._roster.tracks}
+        instant = Instant.of(frame_set, rig)
+        rigs = {track.id: instant.rig_for(track.velocity_m_s) for track in self._roster.tracks}
         # Each hand's views first: it is triangulated and fitted while the networks look at the next one.
         looks = {
             track_id: [
                 self._pool.submit(self._eyes.look, frame_of(frame_set, view), rig.cameras[view], view, crop)
-                for view, crop in crops_at(frame_set, rig, joints, LANDMARK_INPUT_PX)
+                for view, crop in crops_at(frame_set, rigs[track_id], joints, LANDMARK_INPUT_PX)
             ]
             for track_id, joints in predicted.items()
         }
         search = self._finder.search(frame_set, rig, self._roster)
         try:
-            fitting_s = self._follow(looks, predicted, rig, now_ns)
+            fitting_s = self._follow(looks, predicted, rigs, instant, now_ns)
             search.wait()
             followed_s = time.perf_counter()
             for found in self._finder.new_hands(search, self._roster):
@@ -151,7 +155,9 @@ class DetectorEngine:
             "new hands": time.perf_counter() - followed_s,
         }
         return tuple(
-            hand_pose(track, track.estimate, rig) for track in self._roster.followed if track.estimate is not None
+            hand_pose(track, track.estimate, rigs.get(track.id, rig))
+            for track in self._roster.followed
+            if track.estimate is not None
         )
 
     def _take_in(self, found: Found, now_ns: int) -> None:
@@ -171,10 +177,19 @@ class DetectorEngine:
         self,
         looks: dict[int, list[Future[HandView]]],
         predicted: dict[int, NDArray[np.float64]],
-        rig: Rig,
+        rigs: dict[int, Rig],
+        instant: Instant,
         now_ns: int,
     ) -> float:
         """Take the views into their tracks, and give up tracks that are lost, doubled or of the wrong side.
+
+        Args:
+            looks: What is found in each view, by track.
+            predicted: Where the joints of each track were expected `(21, 3)`, metres.
+            rigs: The rig of each track for which the frames are of one instant, by what was known of its velocity;
+                afterwards by what is known now.
+            instant: The frame set's.
+            now_ns: Its time.
 
         Returns:
             Seconds spent on it, without waiting for the networks.
@@ -190,10 +205,10 @@ class DetectorEngine:
                 for seen in found
                 if seen.landmarks.presence >= finder.min_presence
                 and not is_another_hand(
-                    seen.landmarks.keypoints_crop_px, seen.crop, rig.cameras[seen.view], track.id, predicted
+                    seen.landmarks.keypoints_crop_px, seen.crop, rigs[track.id].cameras[seen.view], track.id, predicted
                 )
             ]
-            triangulated = agree(views, rig, finder.max_disagreement_px, finder.robust)
+            triangulated, rigs[track.id] = self._agreed(views, track, rigs[track.id], instant, now_ns)
             if triangulated is None:
                 track.missed()
             else:
@@ -201,3 +216,23 @@ class DetectorEngine:
             spent_s += time.perf_counter() - started_s
         self._roster.prune(predicted, coasting, now_ns)
         return spent_s
+
+    def _agreed(
+        self, views: list[HandView], track: Track, rig: Rig, instant: Instant, now_ns: int
+    ) -> tuple[Triangulated | None, Rig]:
+        """Triangulate what views saw of a track; once more where it turns out to move otherwise than it did.
+
+        Returns:
+            The joints, None when no two views agree; and the rig in which they do.
+        """
+        finder = self._config.finder
+        triangulated = agree(views, rig, finder.max_disagreement_px, finder.robust)
+        if triangulated is None:
+            return None, rig
+        velocity_m_s = track.velocity_with(triangulated, now_ns)
+        if instant.matters(velocity_m_s - track.velocity_m_s):
+            moved = instant.rig_for(velocity_m_s)
+            again = agree(views, moved, finder.max_disagreement_px, finder.robust)
+            if again is not None:
+                return again, moved
+        return triangulated, rig

@@ -95,6 +95,18 @@ class Track:
         """Whether the views have kept on saying that this is the other hand."""
         return self._evidence.refuted
 
+    @property
+    def velocity_m_s(self) -> NDArray[np.float64]:
+        """How fast the hand as a whole moved lately `(3,)`, metres a second."""
+        return self._velocity.now_m_s
+
+    def velocity_with(self, triangulated: Triangulated, timestamp_ns: int) -> NDArray[np.float64]:
+        """What its velocity will be if it is seen there at that time `(3,)`, metres a second."""
+        if self.estimate is None or timestamp_ns <= self.timestamp_ns:
+            return self.velocity_m_s
+        moved = triangulated.joints_world.mean(axis=0) - self.estimate.triangulated.joints_world.mean(axis=0)
+        return self._velocity.after(moved, (timestamp_ns - self.timestamp_ns) * 1e-9)
+
     def predict(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Where the joints `(21, 3)` will be, by the hand's velocity."""
         elapsed_s = max(0.0, (timestamp_ns - self.timestamp_ns) * 1e-9)

@@ -32,11 +32,13 @@ class Aim:
 
     Args:
         joints_world: Where its joints are expected `(21, 3)`, metres.
+        rig: The cameras, for which the frames are of one instant; see `engine.detector.instant`.
         crops: One entry a view of the rig; None where the view is missing or cannot see the place: it is masked.
         mirrored: Whether it is a left hand, which the network sees in the mirror.
     """
 
     joints_world: NDArray[np.float64]
+    rig: Rig
     crops: tuple[CropCamera | None, ...]
     mirrored: bool
 
@@ -60,13 +62,13 @@ class Aim:
         """The same with these views masked, too."""
         return replace(self, crops=tuple(None if view in views else crop for view, crop in enumerate(self.crops)))
 
-    def projections(self, rig: Rig) -> NDArray[np.float32]:
+    def projections(self) -> NDArray[np.float32]:
         """Matrices `(V, 3, 4)` that take homogeneous points of the local frame to `(u d, v d, d)`, d the depth."""
         origin = self.origin_world
         matrices = np.stack(
             [
                 NO_CAMERA if crop is None else crop_projection(camera, crop, origin)
-                for camera, crop in zip(rig, self.crops, strict=True)
+                for camera, crop in zip(self.rig, self.crops, strict=True)
             ]
         )
         if self.mirrored:
@@ -79,7 +81,7 @@ def aim_at(frame_set: FrameSet, rig: Rig, joints_world: NDArray[np.float64], sid
 
     Args:
         frame_set: The frames.
-        rig: Their cameras.
+        rig: Their cameras, for which they are of one instant.
         joints_world: Where the hand is expected `(21, 3)`, metres.
         side: Which hand it is.
         size_px: Side of the crops.
@@ -87,7 +89,7 @@ def aim_at(frame_set: FrameSet, rig: Rig, joints_world: NDArray[np.float64], sid
     crops: list[CropCamera | None] = [None] * len(rig)
     for view, crop in crops_at(frame_set, rig, joints_world, size_px):
         crops[view] = crop
-    return Aim(joints_world, tuple(crops), side == "left")
+    return Aim(joints_world, rig, tuple(crops), side == "left")
 
 
 def crop_projection(camera: Camera, crop: CropCamera, origin_world: NDArray[np.float64]) -> NDArray[np.float64]:

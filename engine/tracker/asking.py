@@ -75,7 +75,7 @@ class Asker:
             if track.estimate is None or not (lost or track.opinion.due(frame_set.timestamp_ns)):
                 continue
             answer = track.estimate.answer
-            weight = view_weights(answer, track.estimate.joints_world, rig, self._config.judge)
+            weight = view_weights(answer, track.estimate.joints_world, self._config.judge)
             best = np.argsort(-weight * answer.view_confidence.mean(axis=1), kind="stable")
             crops = dict(crops_at(frame_set, rig, predicted[track.id], LANDMARK_INPUT_PX))
             asked = [view for view in best.tolist() if view in crops and (lost or weight[view] > 0)]

@@ -18,6 +18,7 @@ from engine.backends.base import NetworkRuntime
 from engine.detector.eyes import Eyes, MediaPipeEyes
 from engine.detector.finder import Found, HandFinder, Search
 from engine.detector.frame_sets import check_views
+from engine.detector.instant import Instant
 from engine.detector.places import is_another_hand
 from engine.detector.roster import Roster
 from engine.detector.side import side_models
@@ -173,7 +174,7 @@ class NetworkEngine:
             for work in (look.step, search, questions):
                 work.wait()
         poses = tuple(
-            hand_pose(track, track.estimate, rig, self._config.judge)
+            hand_pose(track, track.estimate, self._config.judge)
             for track in self._roster.followed
             if track.estimate is not None
         )
@@ -219,7 +220,11 @@ class NetworkEngine:
     def _start(self, frame_set: FrameSet, rig: Rig, tracks: Sequence[NetworkTrack], places: _Places) -> _Look:
         """Start a look at tracks where they are expected."""
         size_px = self._runtime.card.input_px
-        aims = {track.id: aim_at(frame_set, rig, places[track.id], track.side, size_px) for track in tracks}
+        instant = Instant.of(frame_set, rig)
+        aims = {
+            track.id: aim_at(frame_set, instant.rig_for(track.velocity_m_s), places[track.id], track.side, size_px)
+            for track in tracks
+        }
         return self._look(frame_set, rig, tracks, places, aims)
 
     def _look(
@@ -272,7 +277,9 @@ class NetworkEngine:
                 view
                 for view in seeing_views(answer, self._config.judge)
                 if (crop := answer.aim.crops[view]) is not None
-                and is_another_hand(answer.keypoints_crop_px[view], crop, look.rig.cameras[view], track_id, look.places)
+                and is_another_hand(
+                    answer.keypoints_crop_px[view], crop, answer.aim.rig.cameras[view], track_id, look.places
+                )
             ]
             if wrong:
                 astray[track_id] = answer.aim.without(wrong)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Rig
 from engine.detector.association import plausible_hand
 from engine.tracker.answer import NetworkAnswer
 from engine.tracker.config import JudgeConfig
@@ -33,17 +32,15 @@ def accepted(answer: NetworkAnswer, config: JudgeConfig) -> bool:
     return agreeing >= _MIN_VIEWS and plausible_hand(answer.joints_world) and plausible_hand(answer.mano_joints_world)
 
 
-def view_weights(
-    answer: NetworkAnswer, joints_world: NDArray[np.float64], rig: Rig, config: JudgeConfig
-) -> NDArray[np.float64]:
+def view_weights(answer: NetworkAnswer, joints_world: NDArray[np.float64], config: JudgeConfig) -> NDArray[np.float64]:
     """How far each view bears out the answer `(V,)`, in [0, 1]; 0 where it does not see the hand.
 
     Args:
         answer: What the network said.
         joints_world: What is answered in the end `(21, 3)`, metres.
-        rig: The cameras.
         config: Settings.
     """
+    rig = answer.aim.rig
     weights = np.zeros(len(rig))
     for view in seeing_views(answer, config):
         crop = answer.aim.crops[view]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration import Rig
 from engine.detector.answer import VIEW_USED_WEIGHT, found_and_answered, median_px, orientations_xyzw
 from engine.hand_model.rotations import axis_angle_from_matrix
 from engine.tracker.config import JudgeConfig
@@ -13,10 +12,11 @@ from engine.tracker.track import Estimate, NetworkTrack
 from engine.types import HandPose
 
 
-def hand_pose(track: NetworkTrack, estimate: Estimate, rig: Rig, config: JudgeConfig) -> HandPose:
+def hand_pose(track: NetworkTrack, estimate: Estimate, config: JudgeConfig) -> HandPose:
     """Put a track's estimate into the form that leaves the engine."""
     answer = estimate.answer
-    weight = view_weights(answer, estimate.joints_world, rig, config)
+    rig = answer.aim.rig
+    weight = view_weights(answer, estimate.joints_world, config)
     used = weight >= VIEW_USED_WEIGHT
     keypoints = np.full((len(rig), 21, 2), np.nan)
     reprojection = np.full(len(rig), np.nan)

@@ -158,7 +158,7 @@ class Stepper:
 
     def _outputs(self, step: Step, aims: Sequence[Aim]) -> NetworkOutputs:
         """Run the runtime on what lies ready for it."""
-        projections = np.stack([aim.projections(step.rig) for aim in aims])
+        projections = np.stack([aim.projections() for aim in aims])
         view_mask = np.stack([aim.mask for aim in aims])
         noise = np.repeat(self._noise[None], len(aims), axis=0)
         state = np.stack([request.state.values for request in step.requests])

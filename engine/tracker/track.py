@@ -87,6 +87,11 @@ class NetworkTrack:
         """Whether it is the other hand, or none."""
         return self.opinion.refuted
 
+    @property
+    def velocity_m_s(self) -> NDArray[np.float64]:
+        """How fast the hand as a whole moved lately `(3,)`, metres a second."""
+        return self._velocity.now_m_s
+
     def predict(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Where the model's joints `(21, 3)` will be, by the hand's velocity."""
         elapsed_s = max(0.0, (timestamp_ns - self.timestamp_ns) * 1e-9)

@@ -328,6 +328,7 @@ class Show:
         said_right: float | None = None,
         unseen_by_eyes: bool = False,
         wait_ns: int = PERIOD_NS,
+        late_ns: Sequence[int] = (0, 0, 0, 0),
     ) -> tuple[HandPose, ...]:
         """Process a frame set with these hands in it.
 
@@ -337,17 +338,21 @@ class Show:
             said_right: What the eyes say of all hands' side; None is the truth.
             unseen_by_eyes: Whether the eyes see none of them.
             wait_ns: Time to the next frame set.
+            late_ns: How much later than the others each view is exposed.
         """
         self.oracle.hands = hands
         self.eyes.shown = [] if unseen_by_eyes else [Shown(h.side, h.joints_world, said_right) for h in hands]
-        return self.frames([None if v in missing else pattern(v) for v in range(len(self.rig))], wait_ns)
+        return self.frames([None if v in missing else pattern(v) for v in range(len(self.rig))], wait_ns, late_ns)
 
-    def frames(self, pictures: Sequence[Image | None], wait_ns: int = PERIOD_NS) -> tuple[HandPose, ...]:
+    def frames(
+        self, pictures: Sequence[Image | None], wait_ns: int = PERIOD_NS, late_ns: Sequence[int] = (0, 0, 0, 0)
+    ) -> tuple[HandPose, ...]:
         """Process a frame set of these pictures."""
         self.oracle.pictures = {view: picture for view, picture in enumerate(pictures) if picture is not None}
+        late = [*late_ns, *(0 for _ in self.rig)]
         frames = tuple(
-            None if picture is None else Frame(camera.id, self.number, self.now_ns, self.now_ns, picture)
-            for camera, picture in zip(self.rig, pictures, strict=True)
+            None if picture is None else Frame(camera.id, self.number, self.now_ns + late[view], self.now_ns, picture)
+            for view, (camera, picture) in enumerate(zip(self.rig, pictures, strict=True))
         )
         poses = self.engine.process(FrameSet(self.number, frames, 0.0), self.rig)
         self.number += 1

@@ -28,7 +28,7 @@ def _aimed(joints_world: Array, side: Side, missing: tuple[int, ...] = ()) -> Ai
 
 
 def _crop_coordinates(aim: Aim, points_local: Array) -> Array:
-    projections = aim.projections(RIG).astype(np.float64)
+    projections = aim.projections().astype(np.float64)
     moved = np.einsum("vik,nk->vni", projections[:, :, :3], points_local) + projections[:, None, :, 3]
     flat: Array = moved[..., :2] / moved[..., 2:]
     return flat
@@ -46,7 +46,7 @@ def test_a_point_is_where_its_crop_shows_it(joints_world: Array) -> None:
         np.testing.assert_allclose(seen[view], (2 * pixels + 1) / SIZE_PX - 1, atol=1e-5)
         assert (np.abs(seen[view]) < 1).all()
     # The third row is the depth, in metres.
-    depth = aim.projections(RIG)[:, 2, 3]
+    depth = aim.projections()[:, 2, 3]
     expected = [camera.to_camera(aim.origin_world)[2] for camera in RIG]
     np.testing.assert_allclose(depth, expected, rtol=0.1)
 
@@ -64,7 +64,7 @@ def test_views_are_masked_that_are_missing_or_left_out(joints_world: Array) -> N
     less = aim.without([3])
     assert less.views == [0, 2]
     assert aim.views == [0, 2, 3]
-    projections = less.projections(RIG)
+    projections = less.projections()
     assert projections.dtype == np.float32
     assert np.isfinite(_crop_coordinates(less, joints_world - less.origin_world)).all()
-    np.testing.assert_array_equal(projections[[0, 2]], aim.projections(RIG)[[0, 2]])
+    np.testing.assert_array_equal(projections[[0, 2]], aim.projections()[[0, 2]])

@@ -54,6 +54,20 @@ def test_a_hand_is_followed_exactly(side: str, seed: int, show: Show) -> None:
     assert len(show.oracle.rows) == 25
 
 
+def test_each_view_counts_at_its_own_exposure(show: Show) -> None:
+    step_m = np.array([0.01, 0.0, 0.004])
+    late_ns = (-16_000_000, 16_000_000, -9_000_000, 9_000_000)
+    # A hand that goes on stands before a camera as before one that goes back: the network must be told so.
+    moved = [camera.moved(-late / PERIOD_NS * step_m) for camera, late in zip(RIG, late_ns, strict=True)]
+    for index in range(20):
+        truth = truth_at("right", *(step_m * (index - 10)))
+        late = index >= 15
+        show.oracle.rig = Rig(tuple(moved)) if late else RIG
+        (pose,) = show.hands(truth, late_ns=late_ns if late else (0, 0, 0, 0))
+        assert_is(pose, truth, 2e-4)
+        assert (pose.reprojection_px < 0.2).all()
+
+
 def test_two_hands_go_through_the_network_together(show: Show) -> None:
     scene = HandScene(hands=2, seed=8)
     for index in range(12):
