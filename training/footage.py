@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from calibration import Rig
 from capture.frames import FrameSet
 from engine.crops import CropCamera, sample_crop
+from engine.detector.instant import Instant
 from engine.detector.networks import LANDMARK_INPUT_PX
 from engine.hand_model.model import Side
 from engine.tracker.aim import NO_CAMERA, aim_at, crop_projection
-from engine.types import HandEngine
+from engine.types import HandEngine, HandPose
 from training.datasets.shards import MANIFEST, Labelled, ShardedWindows, begin, write_manifest, write_shard
 from training.detected_labels import Labeller
 from training.samples import JOINTS, Window, mirrored_window
@@ -37,9 +38,17 @@ class _Sight:
     """One hand in one frame set, before it is part of a window."""
 
     frame_set: int
+    timestamp_ns: int
+    rig: Rig
     crops: tuple[CropCamera | None, ...]
     pictures: NDArray[np.uint8]
     joints_world: NDArray[np.float64]
+
+    @property
+    def middle_world(self) -> NDArray[np.float64]:
+        """The middle of its joints `(3,)`, metres."""
+        middle: NDArray[np.float64] = self.joints_world.mean(axis=0)
+        return middle
 
 
 @dataclass(eq=False)
@@ -171,7 +180,7 @@ def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, strid
     number = -1
     for number, frame_set in enumerate(frame_sets):
         sights = {
-            hand.id: (hand.side, _sight(number, frame_set, rig, hand.posed.joints, hand.side))
+            hand.id: (hand.side, _sight(number, frame_set, rig, hand, tracks.get(hand.id)))
             for hand in engine.process(frame_set, rig)
         }
         sights = {
@@ -180,7 +189,7 @@ def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, strid
             if sum(crop is not None for crop in seen[1].crops) >= _FEWEST_VIEWS
         }
         # A hand that was away begins anew.
-        yield from _short(number - 1, [track for key, track in tracks.items() if key not in sights], rig)
+        yield from _short(number - 1, [track for key, track in tracks.items() if key not in sights])
         tracks = {key: tracks.get(key, _Track(side)) for key, (side, _) in sights.items()}
         for key, track in tracks.items():
             track.sights = [*track.sights, sights[key][1]][-WINDOW_FRAMES:]
@@ -188,35 +197,42 @@ def _windows(frame_sets: Iterable[FrameSet], rig: Rig, engine: HandEngine, strid
             if len(track.sights) == WINDOW_FRAMES and (not track.windows or track.since_window >= stride):
                 track.since_window = 0
                 track.windows += 1
-                yield number, _window(track.sights, rig, track.side)
-    yield from _short(number, list(tracks.values()), rig)
+                yield number, _window(track.sights, track.side)
+    yield from _short(number, list(tracks.values()))
 
 
-def _short(number: int, tracks: list[_Track], rig: Rig) -> Iterator[tuple[int, Window]]:
+def _short(number: int, tracks: list[_Track]) -> Iterator[tuple[int, Window]]:
     """The windows of hands that were away again before they filled one (sec. 4.2: the ends are repeated)."""
     for track in tracks:
         if not track.windows:
-            yield number, _window(track.sights, rig, track.side)
+            yield number, _window(track.sights, track.side)
 
 
-def _sight(number: int, frame_set: FrameSet, rig: Rig, joints_world: NDArray[np.float64], side: Side) -> _Sight:
-    aim = aim_at(frame_set, rig, joints_world, side, LANDMARK_INPUT_PX)
+def _sight(number: int, frame_set: FrameSet, rig: Rig, hand: HandPose, track: _Track | None) -> _Sight:
+    """See a hand, each view at its own exposure, by how the hand moved since it was seen before."""
+    joints_world, now_ns = hand.posed.joints, frame_set.timestamp_ns
+    velocity_m_s = np.zeros(3)
+    if track is not None and now_ns > track.sights[-1].timestamp_ns:
+        before = track.sights[-1]
+        velocity_m_s = (joints_world.mean(axis=0) - before.middle_world) / ((now_ns - before.timestamp_ns) * 1e-9)
+    rig = Instant.of(frame_set, rig).rig_for(velocity_m_s)
+    aim = aim_at(frame_set, rig, joints_world, hand.side, LANDMARK_INPUT_PX)
     pictures = np.zeros((len(rig), LANDMARK_INPUT_PX, LANDMARK_INPUT_PX, 3), np.uint8)
     for view, (camera, crop, frame) in enumerate(zip(rig, aim.crops, frame_set.frames, strict=True)):
         if crop is not None and frame is not None:
             pictures[view] = sample_crop(frame.image_bgr, camera, crop)[..., ::-1]
-    return _Sight(number, aim.crops, pictures, joints_world)
+    return _Sight(number, now_ns, rig, aim.crops, pictures, joints_world)
 
 
-def _window(sights: list[_Sight], rig: Rig, side: Side) -> Window:
+def _window(sights: list[_Sight], side: Side) -> Window:
     """Put sights together about one origin, the last one repeated where there are too few; without labels."""
     sights = sights + [sights[-1]] * (WINDOW_FRAMES - len(sights))
-    origin_world = np.mean([sight.joints_world.mean(axis=0) for sight in sights], axis=0)
-    shape = (len(sights), len(rig))
+    origin_world = np.mean([sight.middle_world for sight in sights], axis=0)
+    shape = (len(sights), len(sights[0].rig))
     projections = np.tile(NO_CAMERA, (*shape, 1, 1)).astype(np.float32)
     mask = np.zeros(shape, np.float32)
     for t, sight in enumerate(sights):
-        for v, (camera, crop) in enumerate(zip(rig, sight.crops, strict=True)):
+        for v, (camera, crop) in enumerate(zip(sight.rig, sight.crops, strict=True)):
             if crop is not None:
                 projections[t, v] = crop_projection(camera, crop, origin_world)
                 mask[t, v] = 1.0

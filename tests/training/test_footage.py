@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,31 @@ def test_labels_lie_on_the_hand_whichever_it_is(side: str, tmp_path: Path) -> No
     error = np.linalg.norm(window.labels - expected, axis=-1)[seen]
     # Of 2, the crop's side: the detector's own error on rendered hands is some 5 of 224 pixels.
     assert np.median(error) < 0.1
+
+
+@pytest.mark.usefixtures("no_detector")
+def test_views_of_a_window_are_of_their_own_exposures(recording: Recording, tmp_path: Path) -> None:
+    late_ns = (-40_000_000, 40_000_000)
+    sets = [
+        replace(
+            frame_set,
+            frames=tuple(
+                frame and replace(frame, timestamp_ns=frame.timestamp_ns + late)
+                for frame, late in zip(frame_set.frames, late_ns, strict=True)
+            ),
+        )
+        for frame_set in recording.sets[:WINDOW_FRAMES]
+    ]
+    (window,) = label_footage(tmp_path, sets, recording.rig, ScriptedEngine(recording.scene), name="made up")
+    middles = np.stack([recording.scene.truth(i)[0].joints_world.mean(axis=0) for i in range(WINDOW_FRAMES)])
+    ways = np.diff(middles, axis=0) * recording.scene.rate_hz * 0.04
+    assert np.linalg.norm(ways, axis=1).max() > 0.001
+    for view, (camera, sign) in enumerate(zip(recording.rig, (-1, 1), strict=True)):
+        for number, projection in enumerate(window.projections[:, view].astype(np.float64)):
+            center = middles.mean(axis=0) - np.linalg.solve(projection[:, :3], projection[:, 3])
+            # A hand that goes on stands before a camera as before one that goes back. Nothing is known of the first.
+            expected = camera.center_world - (0.0 if number == 0 else sign * ways[number - 1])
+            np.testing.assert_allclose(center, expected, atol=1e-4)
 
 
 @pytest.mark.usefixtures("no_detector")
