@@ -8,6 +8,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -17,7 +18,7 @@ from calibration import Camera
 from capture.grabbers import CaptureMode, GrabberInfo
 from capture.grabbers.steps import Steps
 from capture.grabbers.synthetic import Strides
-from capture.rig_config import CameraConfig, OpenCVSource
+from capture.rig_config import CameraConfig, OpenCVSource, RigConfig
 from capture.ring import Lease, RingLayout, RingReader
 from capture.scene_share import SceneShare
 from capture.shared_memory import Segment
@@ -68,6 +69,7 @@ class CameraProcess:
         steps: Steps | None = None,
     ) -> None:
         self.id = config.id
+        self._offset_ns = round(config.time_offset_ms * 1e6)
         self._mode: CaptureMode = mode
         layout = RingLayout(camera.width, camera.height, slots)
         self.ring = RingReader(layout, Segment(layout.size, "set a smaller ring_slots in the rig file"))
@@ -288,8 +290,10 @@ class CameraProcess:
         self._opened = False
 
     def take(self, now_ns: int) -> list[Lease]:
-        """Take the frames that are ready."""
+        """Take the frames that are ready, stamped with when they were taken."""
         leases = self.ring.take()
+        if self._offset_ns:
+            leases = [replace(lease, timestamp_ns=lease.timestamp_ns + self._offset_ns) for lease in leases]
         if leases:
             if self._is_idle(leases[0].received_ns):
                 # The rate is of what comes after the outage.
@@ -337,13 +341,20 @@ class CameraProcess:
         self._hang_up()
         return True
 
-    def state(self, now_ns: int, matching_drops: Mapping[str, int], max_skew_ms: float) -> CameraState:
-        """Return the state for people and monitoring."""
+    def state(self, now_ns: int, matching_drops: Mapping[str, int], config: RigConfig) -> CameraState:
+        """Return the state for people and monitoring; what the rig file asks for is judged by the source's rate."""
         info, warnings = self._info, self._info.warnings
-        if info.fps * max_skew_ms > 500:
+        if info.fps * config.max_skew_ms > 500:
             warnings += (
-                f"max_skew_ms {max_skew_ms:g} is more than half of the frame interval at {info.fps:g} frames a second: "
-                f"frames of neighbouring instants may be matched; set it below {500 / info.fps:.3g}",
+                f"max_skew_ms {config.max_skew_ms:g} is more than half of the frame interval at {info.fps:g} frames a "
+                f"second: frames of neighbouring instants may be matched; set it below {500 / info.fps:.3g}",
+            )
+        ahead = int(info.fps * config.offsets_apart_ms / 1e3)
+        if ahead + 1 >= config.most_waiting:
+            warnings += (
+                f"ring_slots {config.ring_slots} is too few for time offsets that are {config.offsets_apart_ms:g} ms "
+                f"apart at {info.fps:g} frames a second: sets go out without the camera whose pictures come last; set "
+                f"it to {2 * (ahead + 2)}",
             )
         drops: dict[str, int] = {**self.ring.drops, **matching_drops}
         return CameraState(

@@ -243,12 +243,15 @@ class CameraConfig(_Section):
     Args:
         id: Its name, which the calibration uses too.
         source: Where its pictures come from.
+        time_offset_ms: Added to the timestamps of its pictures, milliseconds: below 0 where they were taken earlier
+            than their stamps say. `usthand calibrate` finds it, against the other cameras.
     """
 
     section: ClassVar[str] = "a camera"
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
     source: Source
+    time_offset_ms: Annotated[float, Field(ge=-10_000, le=10_000)] = 0.0
 
 
 def _parsed_size(value: Any) -> Any:
@@ -340,6 +343,17 @@ class RigConfig(_Section):
                 {"rounds": ", ".join("never" if r is None else f"after {r} frames" for r in sorted(rounds, key=str))},
             )
         return self
+
+    @property
+    def most_waiting(self) -> int:
+        """Frames of one camera that wait at most for the other cameras', live."""
+        return max(2, self.ring_slots // 2)
+
+    @property
+    def offsets_apart_ms(self) -> float:
+        """How much earlier than another's one camera's picture of an instant arrives, by their time offsets."""
+        offsets = [camera.time_offset_ms for camera in self.cameras]
+        return max(offsets) - min(offsets)
 
     @property
     def camera_ids(self) -> tuple[str, ...]:

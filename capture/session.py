@@ -25,7 +25,7 @@ from capture.scene import Scene
 from capture.scene_share import SceneShare
 from capture.shared_memory import Segment, check_shared_memory
 from capture.state import CameraState, CameraStateName, DropCause
-from capture.synchronizer import Match, Synchronizer
+from capture.synchronizer import DEFAULT_EXTRA_WAIT_MS, Match, Synchronizer
 
 _IDLE_S = 0.1
 _LEAD_NS = 50_000_000
@@ -91,10 +91,10 @@ class CaptureSession:
             len(rig),
             config.max_skew_ms,
             lossless=mode == "lossless",
-            wait_ms=None
+            wait_ms=config.max_skew_ms + config.offsets_apart_ms + DEFAULT_EXTRA_WAIT_MS
             if any(isinstance(camera.source, OpenCVSource) for camera in config.cameras)
             else _WORK_WAIT_MS,
-            max_pending=max(2, config.ring_slots // 2),
+            max_pending=config.most_waiting,
             on_drop=self._on_drop,
         )
         self._ready: deque[FrameSet] = deque()
@@ -197,8 +197,7 @@ class CaptureSession:
                     CameraState(c.id, "starting", "", 0.0, 0, {}, c.width, c.height, "", ()) for c in self._rig
                 )
             return tuple(
-                camera.state(now_ns, self._matcher.drops(i), self._config.max_skew_ms)
-                for i, camera in enumerate(self._cameras)
+                camera.state(now_ns, self._matcher.drops(i), self._config) for i, camera in enumerate(self._cameras)
             )
 
     def stop(self, timeout_s: float = 5.0) -> None:

@@ -268,7 +268,8 @@ def _message(verdict: Verdict) -> str:
             older = "older" if verdict.late_ms > 0 else "younger"
             return (
                 f"its pictures are some {abs(verdict.late_ms):.0f} ms {older} than their stamps say, against the other "
-                "cameras; check trigger, exposure and buffers"
+                f"cameras; check trigger, exposure and buffers, or add about {-verdict.late_ms:.0f} to its "
+                "time_offset_ms in the rig file"
             )
         case "trusted":
             return verdict.message

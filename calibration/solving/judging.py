@@ -328,6 +328,7 @@ def _late(late_s: Mapping[str, float]) -> list[str]:
     return [
         f"{i} takes its pictures {abs(1e3 * (late_s[i] - late_s[first])):.0f} ms "
         f"{'later' if late_s[i] > late_s[first] else 'earlier'} than its timestamps say, against {first}: the "
-        "calibration allows for it, tracking hands does not; correct the timestamps or trigger the cameras"
+        f"calibration allows for it; for tracking hands, add {1e3 * (late_s[i] - late_s[first]):.0f} to its "
+        "time_offset_ms in the rig file, or trigger the cameras"
         for i in off[first]
     ]

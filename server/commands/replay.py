@@ -106,7 +106,7 @@ def open_replay(folder: Path, speed: float, *, loop: bool) -> tuple[RigConfig, R
                 f"usthand serve --rig {path}"
             )
         paced = camera.source.model_copy(update={"speed": speed, "loop": loop})
-        cameras.append(camera.model_copy(update={"source": paced}))
-    # Slower, frames of one instant lie further apart.
+        # Slower, frames of one instant lie further apart.
+        cameras.append(camera.model_copy(update={"source": paced, "time_offset_ms": camera.time_offset_ms / speed}))
     update = {"cameras": tuple(cameras), "max_skew_ms": config.max_skew_ms / speed}
     return config.model_copy(update=update), load_rig(config)

@@ -99,6 +99,8 @@ def test_a_calibration_may_state_format_units_and_size(tmp_path: Path) -> None:
         ),
         ("ring_slots: 6", "up: north", ["up: 'north' is no axis; use one of +x, -x, +y, -y, +z, -z"]),
         ("ring_slots: 6", "up: 3", ["up: "]),
+        ("id: cam1", "id: cam1\n    time_offset: 8", ["cameras[1]", "'time_offset'", "did you mean 'time_offset_ms'"]),
+        ("id: cam1", "id: cam1\n    time_offset_ms: .inf", ["cameras[1].time_offset_ms"]),
         ("fourcc: MJPG", "fourcc: MJPEG", ["fourcc"]),
         ("name: desk", "name: [", ["not YAML"]),
     ],

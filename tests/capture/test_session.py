@@ -16,6 +16,7 @@ import pytest
 
 from capture import CaptureError, CaptureSession, FrameSet, camera_process
 from capture.camera_process import CameraProcess
+from capture.grabbers import CaptureMode
 from capture.rig_config import FileSource, OpenCVSource
 from capture.ring import RingWriter
 from capture.shared_memory import SHARED_MEMORY_FOLDER
@@ -285,7 +286,8 @@ def test_a_grabber_process_that_does_not_come_up_has_failed(monkeypatch: pytest.
 
 
 def test_the_rate_is_of_what_comes_after_an_outage() -> None:
-    process = CameraProcess(0, config_of(synthetic()).cameras[0], camera(), "live", 8, None)
+    config = config_of(synthetic())
+    process = CameraProcess(0, config.cameras[0], camera(), "live", 8, None)
     process._name = "streaming"
     writer = RingWriter(process.ring.layout, process.ring.segment)
 
@@ -300,7 +302,7 @@ def test_the_rate_is_of_what_comes_after_an_outage() -> None:
     after_ns = 60 * 1_000_000_000
     for i in range(4):
         frame(40 + i, after_ns + i * 20_000_000)
-    assert process.state(after_ns + 80_000_000, {}, 8).fps == pytest.approx(50)
+    assert process.state(after_ns + 80_000_000, {}, config).fps == pytest.approx(50)
 
 
 def test_a_stopped_process_is_killed_within_the_bound() -> None:
@@ -322,6 +324,53 @@ def test_a_scene_that_fails_is_reported(capfd: pytest.CaptureFixture[str]) -> No
     with pytest.raises(CaptureError, match=said), session:
         drain(session)
     capfd.readouterr()
+
+
+@pytest.mark.parametrize("mode", ["lossless", "live"])
+def test_a_cameras_time_offset_puts_its_frames_where_they_belong(tmp_path: Path, mode: CaptureMode) -> None:
+    # Stamps of b are 130 ms late, which is 2.6 intervals: left so, no two frames of one instant would meet.
+    times = {"0": [5 + 0.05 * i for i in range(20)], "1": [5.13 + 0.05 * i for i in range(20)]}
+    csv = write_timestamps(tmp_path / "t.csv", times)
+    config = config_of(*(stamped(s.path, csv, str(i)) for i, s in enumerate(two_videos(tmp_path))), ring_slots=16)
+    late = config.cameras[1].model_copy(update={"time_offset_ms": -130})
+    config = config.model_copy(update={"cameras": (config.cameras[0], late)})
+    pairs: list[list[int]] = []
+
+    def look(frame_set: FrameSet) -> None:
+        if len(frame_set.view_ids) == 2:
+            pairs.append([index_of(frame.image_bgr) for frame in frame_set.frames if frame is not None])
+            assert frame_set.skew_ms < 0.1
+
+    with CaptureSession(config, rig_of(config), mode=mode) as session:
+        drain(session, look)
+        assert all(state.warnings == () for state in session.states())
+    assert all(one == other for one, other in pairs)
+    assert len(pairs) == 20 if mode == "lossless" else len(pairs) > 10
+
+
+def test_live_sets_wait_for_the_camera_whose_pictures_come_last() -> None:
+    config = config_of(OpenCVSource(device=90), OpenCVSource(device=91))
+    early = config.cameras[0].model_copy(update={"time_offset_ms": 20})
+    late = config.cameras[1].model_copy(update={"time_offset_ms": -60})
+    shifted = config.model_copy(update={"cameras": (early, late)})
+    waits_ms = []
+    for one in (config, shifted):
+        matcher = CaptureSession(one, rig_of(one), mode="live")._matcher
+        matcher.push(0, 0, None, now_ns=0)  # type: ignore[arg-type] # what waits does not matter
+        waits_ms.append((matcher.deadline_ns() or 0) / 1e6)
+    assert waits_ms[1] == pytest.approx(waits_ms[0] + 80)
+
+
+def test_a_ring_that_is_too_small_for_the_time_offsets_is_said(tmp_path: Path) -> None:
+    config = config_of(*two_videos(tmp_path, 10, 20, loop=True))
+    late = config.cameras[1].model_copy(update={"time_offset_ms": -200})
+    config = config.model_copy(update={"cameras": (config.cameras[0], late)})
+    with CaptureSession(config, rig_of(config), mode="live") as session:
+        wait_for(lambda: session.states()[0].frames > 2, "two frames")
+        for state in session.states():
+            (warning,) = state.warnings
+            assert "time offsets that are 200 ms apart at 20 frames a second" in warning
+            assert "set it to 12" in warning
 
 
 def test_states_measure(tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def test_a_disk_that_hangs_holds_up_nobody_and_what_is_lost_is_counted(
         eventually(lambda: recorder._backlog.cause() == "disk_slow")
     dropped = recorder.status().drops
     assert dropped.keys() == {"disk_slow"}
-    assert 14 <= dropped["disk_slow"] <= 15
+    # Encoded pictures are a little larger than raw ones: how many fit depends on when the encoders get round to them.
+    assert 14 <= dropped["disk_slow"] <= 16
     for number in range(20):
         recorder.answer(solved_of(number))
     assert recorder.status().hands_dropped > 0
