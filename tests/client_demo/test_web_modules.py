@@ -282,6 +282,35 @@ def test_a_browser_without_3d_graphics_is_told_in_plain_words(tmp_path: Path) ->
         modules_in(tmp_path, js=WEB / "js")(body)
 
 
+def test_the_page_hears_that_a_headset_was_left_when_the_canvas_is_the_screens_again(run: Run) -> None:
+    body = """
+    globalThis.window = { isSecureContext: true };
+    const session = new EventTarget();
+    Object.defineProperty(globalThis, "navigator", { value: { xr: { requestSession: async () => session } } });
+    // As Three's: it hears the session's end too, puts the canvas back and then says so itself.
+    const xr = Object.assign(new EventTarget(), {
+      isPresenting: false,
+      setReferenceSpaceType() {},
+      async setSession(session) {
+        session.addEventListener("end", () => {
+          xr.isPresenting = false;
+          xr.dispatchEvent(new Event("sessionend"));
+        });
+        xr.isPresenting = true;
+      },
+    });
+    const { Headset } = await import("./js/headset.js");
+    const told = [];
+    const quiet = () => {};
+    const listeners = { onEntered: quiet, onSelect: quiet, onSqueeze: quiet, onLeft: () => told.push(xr.isPresenting) };
+    const headset = new Headset(xr, null, listeners);
+    await headset.enter("vr");
+    session.dispatchEvent(new Event("end"));
+    return told;
+    """
+    assert run(body) == [False]
+
+
 def test_size_is_told_from_bones_alone_and_within_reason(run: Run) -> None:
     body = """
     const { boneSum, comparedBones, sizeFactor } = await import("./js/hand_size.js");

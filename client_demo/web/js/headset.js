@@ -32,6 +32,8 @@ export class Headset {
     this.xr = xr;
     this.overlay = overlay;
     this.listeners = { onEntered, onLeft, onSelect, onSqueeze };
+    // Told by Three, and not by the session: then the canvas and the camera are the screen's again.
+    xr.addEventListener("sessionend", () => this.listeners.onLeft());
   }
 
   /**
@@ -44,7 +46,6 @@ export class Headset {
       optionalFeatures: ["local-floor", "dom-overlay"],
       domOverlay: { root: this.overlay },
     });
-    session.addEventListener("end", () => this.listeners.onLeft());
     session.addEventListener("select", () => this.listeners.onSelect());
     session.addEventListener("squeeze", () => this.listeners.onSqueeze());
     // With no floor known, the origin is where the viewer's eyes were.

@@ -4,7 +4,7 @@ import { Vector3 } from "three";
 
 import { ClockOffset } from "viewer/clock.js";
 import { readHands } from "viewer/messages.js";
-import { FOOTAGE_OVER, staleAfterMs } from "viewer/notice.js";
+import { FOOTAGE_OVER, GRAPHICS_LOST, staleAfterMs } from "viewer/notice.js";
 import { Recent } from "viewer/statistics.js";
 import { HandStream } from "viewer/stream.js";
 import { cssColour } from "viewer/theme.js";
@@ -218,6 +218,7 @@ class Client {
   /** @param {number} nowMs */
   #words(nowMs) {
     if (this.connection.phase !== "open") return connectionInWords(this.connection);
+    if (this.room.lost) return GRAPHICS_LOST;
     if (this.trouble) return this.trouble;
     if (this.ended) return FOOTAGE_OVER;
     const rate = number(this.arrivals.rateHz(nowMs), 0, "Hz");

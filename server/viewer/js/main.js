@@ -13,7 +13,7 @@ import { ErrorWatch } from "./error_watch.js";
 import { setUpHelp } from "./help.js";
 import { LayerSwitch } from "./layer_switch.js";
 import { elapsedMs, readHands } from "./messages.js";
-import { noticeInWords, staleAfterMs } from "./notice.js";
+import { GRAPHICS_LOST, noticeInWords, staleAfterMs } from "./notice.js";
 import { canRecord, uploadFormats } from "./offers.js";
 import { PanelSwitch } from "./panel_switch.js";
 import { troubles } from "./readiness.js";
@@ -172,8 +172,10 @@ class Viewer {
       element("fallback").hidden = false;
       return;
     }
-    canvas.addEventListener("webglcontextlost", () => (element("fallback").hidden = false));
-    canvas.addEventListener("webglcontextrestored", () => (element("fallback").hidden = true));
+    const fallback = element("fallback");
+    fallback.textContent = GRAPHICS_LOST;
+    canvas.addEventListener("webglcontextlost", () => (fallback.hidden = false));
+    canvas.addEventListener("webglcontextrestored", () => (fallback.hidden = true));
     this.layers.announce();
     this.theatre.setCameras(this.cameras);
     if (this.skeleton) this.theatre.setSkeleton(this.skeleton);

@@ -7,6 +7,9 @@ const STALE_AFTER = { messages: 3, leastMs: 500, mostMs: 2000 };
 
 export const FOOTAGE_OVER = "The footage is over";
 
+/** After a sleep or a reset of the graphics card. Most browsers give the graphics back by themselves. */
+export const GRAPHICS_LOST = "The browser has lost its 3D graphics; if they are not back in a few seconds, load this page again";
+
 /** @param {number} rateHz Messages a second so far. @returns {number} The age at which a message is no longer about now. */
 export function staleAfterMs(rateHz) {
   const { messages, leastMs, mostMs } = STALE_AFTER;

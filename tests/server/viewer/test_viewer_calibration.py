@@ -111,3 +111,81 @@ def test_a_session_is_asked_for_often_only_while_one_runs(
     """
     )
     assert least <= run(body, session) <= most
+
+
+def test_marks_of_a_calibration_end_with_it_though_its_panel_is_closed(run: Run) -> None:
+    body = (
+        PAGE
+        + """
+    const ticks = [];
+    window.setInterval = (call) => ticks.push(call);
+    let nowMs = 0, runs = true;
+    globalThis.performance.now = () => nowMs;
+    const board = { cam0: { coverage: [[9]], size: [4, 3] } };
+    const hands = { cam0: { coverage: [[1]], residuals_px: [] } };
+    globalThis.fetch = async (url) => {
+      if (String(url).endsWith("/marks")) return Response.json({ cameras: hands });
+      if (!String(url).endsWith("/session")) return new Response("", { status: 404 });
+      if (!runs) return Response.json({ detail: "none runs" }, { status: 404 });
+      return Response.json({ state: "collecting", cameras: board, guidance: [], can_solve: false });
+    };
+    const { LivePanel } = await import("./js/calibration/live_panel.js");
+    const { MarksPoll } = await import("./js/calibration/marks.js");
+    let shown = {};
+    const marks = new MarksPoll((newest) => (shown = newest));
+    const names = ["form", "board", "world", "running", "stage", "hints", "pictures"];
+    names.push("solve", "accept", "cancel", "verdict");
+    const elements = Object.fromEntries(names.map((name) => [name, Object.assign(new Element(), { children: [] })]));
+    const panel = new LivePanel(elements, (session) => marks.hearSession(session));
+    const second = async () => {
+      for (let i = 0; i < 2; i++) {
+        nowMs += 500;
+        ticks.forEach((tick) => tick());
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    marks.want("coverage", true);
+    panel.setVisible(true);
+    await second();
+    const during = shown.cam0.coverage;
+    panel.setVisible(false);
+    runs = false;
+    await second();
+    await second();
+    return { during, after: shown.cam0.coverage };
+    """
+    )
+    assert run(body) == {"during": [[9]], "after": [[1]]}
+
+
+def test_no_picture_of_a_live_calibration_is_left_open(run: Run) -> None:
+    body = (
+        PAGE
+        + """
+    let open = 0, answers = true;
+    globalThis.createImageBitmap = async () => {
+      open += 1;
+      let mine = true;
+      return { close() { open -= mine ? 1 : 0; mine = false; } };
+    };
+    globalThis.fetch = async () => (answers ? new Response("picture") : new Response("", { status: 503 }));
+    const { LivePictures } = await import("./js/calibration/live_pictures.js");
+    const pictures = new LivePictures(new Element());
+    const cam0 = { size: [4, 3], sights: 1, covered: 0.1, coverage: [], corners_px: null, refusal: "" };
+    const next = async () => { timers.pop()(); await settled(); };
+    pictures.show({ cam0 });
+    await settled();
+    const seen = [open];
+    await next();
+    seen.push(open);
+    answers = false;
+    await next();
+    seen.push(open);
+    answers = true;
+    timers.pop()();
+    pictures.show({});
+    await settled();
+    return [...seen, open];
+    """
+    )
+    assert run(body) == [1, 1, 0, 0]

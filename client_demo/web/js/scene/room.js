@@ -14,6 +14,7 @@ import {
 import { OrbitControls } from "three/OrbitControls.js";
 
 import { Ground } from "viewer/scene/ground.js";
+import { Repaint } from "viewer/scene/repaint.js";
 
 /** @typedef {import("../placement.js").Placement} Placement */
 /** @typedef {import("../placement.js").Vector} Vector */
@@ -50,21 +51,27 @@ export class Room {
     this.controls.minDistance = 0.1;
     this.controls.maxDistance = 6;
     this.controls.enableDamping = !window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.needsRender = true;
-    this.controls.addEventListener("change", () => (this.needsRender = true));
+    this.repaint = new Repaint(this.renderer, canvas, {
+      animate: (nowMs) => this.#animate(nowMs),
+      fit: (width, height) => this.#fit(width, height),
+      draw: () => this.#draw(),
+    });
+    this.controls.addEventListener("change", () => this.repaint.request());
     canvas.addEventListener("keydown", (event) => this.#key(event));
     this.lookAt(new Vector3());
-    new ResizeObserver(() => this.#resize()).observe(canvas);
-    this.#resize();
-    this.renderer.setAnimationLoop((nowMs) => this.#frame(nowMs));
   }
 
   get inHeadset() {
     return this.renderer.xr.isPresenting;
   }
 
+  /** Whether the browser has taken the graphics away. */
+  get lost() {
+    return this.repaint.lost;
+  }
+
   requestRender() {
-    this.needsRender = true;
+    this.repaint.request();
   }
 
   /** Look at the hands from the front. @param {Vector3} centre */
@@ -75,14 +82,14 @@ export class Room {
     this.camera.position.copy(FIRST_DIRECTION).multiplyScalar(distance).add(centre);
     this.controls.update();
     this.ground.place(centre, centre.y - GROUND_BELOW_HANDS_M);
-    this.needsRender = true;
+    this.repaint.request();
   }
 
   /** @param {string} line @param {string} background Colours; the background is seen only where there is no other. */
   setColours(line, background) {
     this.ground.setColour(line);
     this.background = new Color(background);
-    this.needsRender = true;
+    this.repaint.request();
   }
 
   /** @param {Placement} placement */
@@ -99,9 +106,10 @@ export class Room {
     if (mode === "") {
       // The headset's own picture angles were written into the camera.
       this.camera.fov = FOV_DEG;
-      this.#resize();
+      this.camera.updateProjectionMatrix();
+      this.repaint.fit();
     }
-    this.needsRender = true;
+    this.repaint.request();
   }
 
   /** @returns {{eye: Vector, gaze: Vector}} Of the viewer in a headset. */
@@ -119,24 +127,20 @@ export class Room {
     this.scene.add(key);
   }
 
-  #resize() {
-    if (this.inHeadset) return;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (width === 0 || height === 0) return;
-    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
-    this.renderer.setSize(width, height, false);
+  /** @param {number} width @param {number} height */
+  #fit(width, height) {
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();
-    this.needsRender = true;
   }
 
-  /** @param {number} nowMs */
-  #frame(nowMs) {
-    if (this.onFrame(nowMs)) this.needsRender = true;
-    if (this.inHeadset) this.needsRender = true;
-    else this.controls.update();
-    if (!this.needsRender) return;
-    this.needsRender = false;
+  /** @param {number} nowMs @returns {boolean} Whether anything has changed; in a headset the eye always moves. */
+  #animate(nowMs) {
+    const changed = this.onFrame(nowMs);
+    if (!this.inHeadset) this.controls.update();
+    return changed || this.inHeadset;
+  }
+
+  #draw() {
     this.renderer.render(this.scene, this.camera);
     this.onDrawn();
   }

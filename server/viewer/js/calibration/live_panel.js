@@ -36,7 +36,9 @@ export class LivePanel {
     elements.cancel.addEventListener("click", () => void this.#act(() => request(PATH, {}, { method: "DELETE" })));
     elements.accept.addEventListener("click", () => void this.#accept());
     window.setInterval(() => {
-      if (this.session !== null || performance.now() - this.askedMs >= IDLE_PERIOD_MS) void this.refresh();
+      // Also behind a closed panel: the marks on the stage are the session's until it is known to be over.
+      if (this.session !== null) void this.refresh(true);
+      else if (performance.now() - this.askedMs >= IDLE_PERIOD_MS) void this.refresh();
     }, PERIOD_MS);
   }
 

@@ -62,7 +62,7 @@ class LivePicture {
   remove() {
     this.removed = true;
     this.element.remove();
-    this.picture?.close();
+    this.#keep(null);
   }
 
   /** One request at a time, and none while nobody looks. */
@@ -77,13 +77,18 @@ class LivePicture {
     try {
       const response = await this.#ask(encodeURIComponent(this.id));
       const bitmap = await createImageBitmap(await response.blob());
-      this.picture?.close();
-      this.picture = this.removed ? null : bitmap;
-      this.#draw();
+      if (this.removed) bitmap.close();
+      else this.#keep(bitmap);
     } catch {
-      this.picture = null; // Its card says what is wrong with a camera; the coverage stays.
-      this.#draw();
+      this.#keep(null); // Its card says what is wrong with a camera; the coverage stays.
     }
+  }
+
+  /** A bitmap holds its memory until it is closed. @param {ImageBitmap | null} picture */
+  #keep(picture) {
+    this.picture?.close();
+    this.picture = picture;
+    this.#draw();
   }
 
   /** Corners are drawn on the picture that they were found in: on a newer one they would lag a board that moves. @param {string} id */

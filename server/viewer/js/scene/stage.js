@@ -1,4 +1,4 @@
-/** The 3D stage: renderer, lights, and a loop that draws only when something has changed. */
+/** The 3D stage: renderer, lights, the eye, and what is done each frame. */
 
 import {
   Color,
@@ -11,6 +11,8 @@ import {
   Vector3,
   WebGLRenderer,
 } from "three";
+
+import { Repaint } from "./repaint.js";
 
 const SCENE_UP = new Vector3(0, 1, 0);
 
@@ -36,11 +38,16 @@ export class Stage {
     this.animations = [];
     /** @type {(() => void)[]} Called after each picture; they make nothing new to draw. */
     this.afterRender = [];
-    this.needsRender = true;
-    this.size = { width: 1, height: 1 };
-    new ResizeObserver(() => this.#resize(frame)).observe(frame);
-    this.#resize(frame);
-    this.renderer.setAnimationLoop((nowMs) => this.#frame(nowMs));
+    this.repaint = new Repaint(this.renderer, frame, {
+      animate: (nowMs) => this.#animate(nowMs),
+      fit: (width, height) => this.#fit(width, height),
+      draw: () => this.#draw(),
+    });
+  }
+
+  /** Of the canvas, in CSS pixels. */
+  get size() {
+    return this.repaint.size;
   }
 
   #light() {
@@ -56,7 +63,7 @@ export class Stage {
   }
 
   requestRender() {
-    this.needsRender = true;
+    this.repaint.request();
   }
 
   /** @param {[number, number, number]} upWorld */
@@ -71,25 +78,20 @@ export class Stage {
     return this.world.localToWorld(new Vector3(pointWorld[0], pointWorld[1], pointWorld[2]));
   }
 
-  /** @param {HTMLElement} frame */
-  #resize(frame) {
-    const { clientWidth: width, clientHeight: height } = frame;
-    if (width === 0 || height === 0) return;
-    this.size = { width, height };
-    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
-    this.renderer.setSize(width, height, false);
+  /** @param {number} width @param {number} height */
+  #fit(width, height) {
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();
-    this.requestRender();
   }
 
-  /** @param {number} nowMs */
-  #frame(nowMs) {
-    for (const animate of this.animations) {
-      if (animate(nowMs)) this.needsRender = true;
-    }
-    if (!this.needsRender) return;
-    this.needsRender = false;
+  /** @param {number} nowMs @returns {boolean} Whether anything has changed. */
+  #animate(nowMs) {
+    let changed = false;
+    for (const animate of this.animations) changed = animate(nowMs) || changed;
+    return changed;
+  }
+
+  #draw() {
     this.renderer.render(this.scene, this.camera);
     for (const listener of this.afterRender) listener();
   }
