@@ -32,10 +32,12 @@ def test_the_docs_page_shows_what_openapi_lists(client):
             assert route.get("description"), (method, path)
 
 
-def test_what_the_viewer_links_to_is_served(client):
-    page = client.get("/").text
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_what_a_page_links_to_is_served_and_its_icon_is_among_it(client, path):
+    page = client.get(path).text
+    # Without one, a browser asks for /favicon.ico.
+    assert '<link rel="icon" href="viewer/favicon.svg"' in page
     links = re.findall(r'(?:src|href)="([^"#]+)"', page)
-    assert links
     for link in links:
         assert client.get(f"/{link.lstrip('./')}").status_code == 200, link
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -62,7 +63,13 @@ def test_policy_allows_the_import_map_and_otherwise_only_the_service(page: Page)
 
 def test_the_page_that_asks_for_the_token_loads_nothing() -> None:
     enter = page_of(ENTER)
-    assert enter.references == []
+    # Its icon is in it too, or a browser would ask for /favicon.ico.
+    (icon,) = enter.references
+    kind, _, drawing = icon.partition(",")
+    assert kind == "data:image/svg+xml"
+    same = (VIEWER / "favicon.svg").read_text(encoding="utf-8").strip().replace('"', "'")
+    assert unquote(drawing) == same
+    assert enter.directives["img-src"] == ["data:"]
     assert enter.handlers == []
     (script,), (style,) = enter.inline["script"], enter.inline["style"]
     assert enter.directives["default-src"] == ["'none'"]
