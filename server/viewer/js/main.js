@@ -366,6 +366,7 @@ class Viewer {
       connection: this.connection,
       ended: this.readout.latest?.ended ?? false,
       fresh: this.handsAreFresh(),
+      heard: this.lastHandsMs > -Infinity,
       notReady: this.notReady,
       hands: this.handCount,
       viewsUsed: this.readout.latest?.views.length ?? 0,

@@ -20,15 +20,15 @@ export function staleAfterMs(rateHz) {
  * @param {object} now
  * @param {import("./types.js").ConnectionState} now.connection
  * @param {boolean} now.ended Whether the newest message says that the footage is over.
- * @param {boolean} now.fresh Whether the newest message is about now.
+ * @param {boolean} now.fresh Whether the newest message is about now. @param {boolean} now.heard Whether there was any.
  * @param {string} now.notReady What the service says is missing.
  * @param {number} now.hands @param {number} now.viewsUsed @param {number} now.cameras
  * @returns {string} Empty where there are hands.
  */
-export function noticeInWords({ connection, ended, fresh, notReady, hands, viewsUsed, cameras }) {
+export function noticeInWords({ connection, ended, fresh, heard, notReady, hands, viewsUsed, cameras }) {
   if (connection.phase !== "open") return connectionInWords(connection);
   if (ended) return FOOTAGE_OVER;
-  if (!fresh) return notReady || "Connected, waiting for the first pictures";
+  if (!fresh) return notReady || `Connected, waiting for the ${heard ? "next" : "first"} pictures`;
   if (hands > 0) return "";
   // A hand takes two views: say so where the pictures, and not the hand, are missing.
   if (viewsUsed > 1 || cameras < 2) return "No hand in view";

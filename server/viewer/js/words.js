@@ -30,9 +30,15 @@ export function number(value, digits, unit = "") {
   return unit ? `${value.toFixed(digits)}\u202f${unit}` : value.toFixed(digits);
 }
 
-/** @param {number | null | undefined} value @returns {string} To a tenth, and from 100 ms on whole: no tile is wide enough for more. */
+/**
+ * No tile is wide enough for more.
+ *
+ * @param {number | null | undefined} value
+ * @returns {string} To a tenth, from 100 ms on whole, and from 10 s on in seconds.
+ */
 export function milliseconds(value) {
-  return number(value, Math.abs(value ?? 0) < 99.95 ? 1 : 0, "ms");
+  const size = Math.abs(value ?? 0);
+  return size < 9999.5 ? number(value, size < 99.95 ? 1 : 0, "ms") : number((value ?? 0) / 1000, 1, "s");
 }
 
 /** @param {string | null} id A long id is cut; the whole is for the tooltip. */

@@ -203,7 +203,7 @@ def test_the_connection_is_said_in_plain_words(run: Run) -> None:
 
 NOTICE = """
 const { noticeInWords, staleAfterMs } = await import("./js/notice.js");
-const here = { connection: { phase: "open" }, ended: false, fresh: true };
+const here = { connection: { phase: "open" }, ended: false, fresh: true, heard: true };
 const well = { ...here, notReady: "", hands: 1, viewsUsed: 4, cameras: 4 };
 return { words: given.map((change) => noticeInWords({ ...well, ...change })), stale: [0, 1, 5, 100].map(staleAfterMs) };
 """
@@ -215,6 +215,7 @@ def test_the_stage_says_why_no_hand_is_to_be_seen(run: Run) -> None:
         {"hands": 0},
         {"hands": 0, "viewsUsed": 1},
         {"fresh": False},
+        {"fresh": False, "heard": False},
         {"fresh": False, "notReady": "Engine: starting"},
         {"connection": {"phase": "waiting", "retryInS": 2}, "fresh": False},
         {"ended": True, "fresh": False, "hands": 0, "viewsUsed": 0, "notReady": "Engine: finished"},
@@ -225,6 +226,7 @@ def test_the_stage_says_why_no_hand_is_to_be_seen(run: Run) -> None:
         "",
         "No hand in view",
         "No hand in view: only one camera of 4 gave a picture in time",
+        "Connected, waiting for the next pictures",
         "Connected, waiting for the first pictures",
         "Engine: starting",
         "Service not reachable - reconnecting in 2 s",
@@ -417,5 +419,5 @@ def test_shortcuts_name_controls_that_are_on_the_page(run: Run) -> None:
 
 def test_milliseconds_keep_to_the_width_of_a_tile(run: Run) -> None:
     body = 'const { milliseconds } = await import("./js/words.js"); return given.map(milliseconds);'
-    said = [words.replace("\u202f", " ") for words in run(body, [0, 1.26, 99.94, 99.96, 1049.04, None])]
-    assert said == ["0.0 ms", "1.3 ms", "99.9 ms", "100 ms", "1049 ms", "\u2013"]
+    said = [words.replace("\u202f", " ") for words in run(body, [0, 1.26, 99.94, 99.96, 1049.04, 9999.7, 12372, None])]
+    assert said == ["0.0 ms", "1.3 ms", "99.9 ms", "100 ms", "1049 ms", "10.0 s", "12.4 s", "\u2013"]

@@ -20,7 +20,8 @@ import { STAGES } from "./bins.js";
 export const MOST_CAUSES = 4;
 export const OTHER_CAUSES = "others";
 
-const AXIS_PX = 40;
+/** Wide enough for 10,000 ms: a machine that cannot keep up has that. */
+const AXIS_PX = 44;
 const GAP_PX = 12;
 const EDGE_PX = 6;
 /** How the lanes share the height. */
