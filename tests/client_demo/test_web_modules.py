@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +15,7 @@ from calibration import Rig
 from server.dialects.xr import WEBXR, XrDialect
 from server.stream_options import StreamOptionError, StreamOptions
 from tests.server.conftest import Running, make_hand
-from tests.server.viewer.node import Run, modules_in, needs_node
+from tests.server.viewer.node import Run, add_packages, modules_in, needs_node
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "client_demo" / "web"
@@ -267,19 +265,55 @@ def test_a_file_that_is_no_hand_is_refused(run: Run, damage: str, complaint: str
 
 
 def test_a_browser_without_3d_graphics_is_told_in_plain_words(tmp_path: Path) -> None:
-    packages = tmp_path / "node_modules"
-    viewer = ROOT / "server" / "viewer"
-    shutil.copytree(viewer / "vendor" / "three", packages / "three")
-    shutil.copytree(viewer / "js", packages / "viewer")
-    exports = {".": "./three.module.js", "./OrbitControls.js": "./OrbitControls.js"}
-    (packages / "three" / "package.json").write_text(json.dumps({"type": "module", "exports": exports}))
-    (packages / "viewer" / "package.json").write_text('{"type": "module"}')
+    add_packages(tmp_path, viewer=True)
     body = """
     const { Room } = await import("./js/scene/room.js");
     new Room({ addEventListener() {}, removeEventListener() {}, getContext: () => null }, () => false, () => {});
     """
     with pytest.raises(ValueError, match=r"^Error: This browser offers no 3D graphics \(WebGL 2\), so "):
         modules_in(tmp_path, js=WEB / "js")(body)
+
+
+def test_a_hand_that_comes_back_finds_its_materials_and_another_stream_leaves_none(tmp_path: Path, run: Run) -> None:
+    add_packages(tmp_path, viewer=True)
+    body = """
+    const { TrackedHands } = await import("./js/scene/tracked_hands.js");
+    const hands = new TrackedHands();
+    const { names, model } = given;
+    hands.setSkeleton(names, names.map((_, joint) => joint - 1));
+    const typed = { positions: Float32Array, normals: Float32Array, joints: Uint8Array, weights: Float32Array,
+      index: Uint16Array, inverseBind: Float32Array };
+    const arrays = Object.fromEntries(Object.entries(typed).map(([key, Kind]) => [key, Kind.from(model[key].flat())]));
+    const whole = { ...arrays, jointNames: model.jointNames };
+    hands.setModels({ left: whole, right: whole });
+    hands.setLayers({ joints: true, ellipsoids: true });
+    const made = new Set(), gone = new Set();
+    const note = () => hands.object.traverse(({ material, geometry }) => {
+      for (const each of material ? [material, geometry] : []) {
+        if (!made.has(each)) each.addEventListener("dispose", () => gone.add(each));
+        made.add(each);
+      }
+    });
+    const kinds = (all) => [...all].filter((each) => each.isMaterial).length;
+    const hand = (id, side) => ({ id, side, joints: new Float32Array(3 * names.length).map((_, i) => 0.01 * i),
+      covariance: new Float32Array(6 * names.length).fill(1),
+      orientations: new Float32Array(4 * names.length).map((_, i) => (i % 4 === 3 ? 1 : 0)) });
+    for (let id = 0; id < 3; id++) {
+      hands.show([hand(id, "left"), hand(id, "right")]);
+      note();
+      hands.show([]);
+    }
+    const before = [kinds(made), kinds(gone)];
+    const parts = [...hands.parts.values()];
+    hands.setSkeleton(names, names.map((_, joint) => joint - 1));
+    return { before, after: kinds(gone), geometries: parts.map(({ geometry }) => gone.has(geometry)) };
+    """
+    model = run(MODEL, "left")
+    model["jointNames"] = model["names"]
+    model["inverseBind"] = model["inverse"]
+    told = modules_in(tmp_path, js=WEB / "js")(body, {"names": list(model["names"]), "model": model})
+    # Two skins, the joints' and the ellipsoids'.
+    assert told == {"before": [4, 0], "after": 2, "geometries": [True, True]}
 
 
 def test_the_page_hears_that_a_headset_was_left_when_the_canvas_is_the_screens_again(run: Run) -> None:

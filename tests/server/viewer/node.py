@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+_VIEWER = Path(__file__).parents[3] / "server" / "viewer"
+
 NODE = shutil.which("node")
 
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed; it is only needed to test the pages")
@@ -36,6 +38,17 @@ let answer;
 try { answer = { value: await run(given) }; } catch (error) { answer = { error: `${error.name}: ${error.message}` }; }
 process.stdout.write(JSON.stringify(answer, name));
 """
+
+
+def add_packages(folder: Path, *, viewer: bool = False) -> None:
+    """Put into a folder what the pages' import maps name: three, and the viewer's modules for the headset page."""
+    packages = folder / "node_modules"
+    shutil.copytree(_VIEWER / "vendor" / "three", packages / "three")
+    exports = {".": "./three.module.js", "./OrbitControls.js": "./OrbitControls.js"}
+    (packages / "three" / "package.json").write_text(json.dumps({"type": "module", "exports": exports}))
+    if viewer:
+        shutil.copytree(_VIEWER / "js", packages / "viewer")
+        (packages / "viewer" / "package.json").write_text('{"type": "module"}')
 
 
 def modules_in(folder: Path, **sources: Path) -> Run:

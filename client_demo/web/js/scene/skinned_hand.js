@@ -30,7 +30,8 @@ const scale = new Vector3();
 export class SkinnedHandParts {
   /** @param {string} side @param {SkinnedModel} model @param {string[]} streamNames The stream's joints in their order. */
   constructor(side, model, streamNames) {
-    this.side = side;
+    /** Theirs: with a hand's own its shaders would go too, and the next hand would wait for new ones. */
+    this.material = new MeshStandardMaterial({ color: skinColour(side), roughness: 0.62 });
     this.geometry = new BufferGeometry();
     this.geometry.setAttribute("position", new BufferAttribute(model.positions, 3));
     this.geometry.setAttribute("normal", new BufferAttribute(model.normals, 3));
@@ -48,6 +49,11 @@ export class SkinnedHandParts {
     this.bones = comparedBones(streamNames);
     this.restSum = boneSum(restJoints(model.inverseBind), comparedBones(model.jointNames));
   }
+
+  dispose() {
+    this.geometry.dispose();
+    this.material.dispose();
+  }
 }
 
 export class SkinnedHand {
@@ -55,7 +61,7 @@ export class SkinnedHand {
   constructor(parts) {
     this.parts = parts;
     this.size = 0;
-    this.material = new MeshStandardMaterial({ color: skinColour(parts.side), roughness: 0.62 });
+    this.material = parts.material;
     this.joints = parts.sources.map(() => new Bone());
     this.object = new SkinnedMesh(parts.geometry, this.material);
     this.object.frustumCulled = false;
@@ -91,6 +97,5 @@ export class SkinnedHand {
 
   dispose() {
     this.object.skeleton.dispose();
-    this.material.dispose();
   }
 }

@@ -90,6 +90,7 @@ export class TrackedHands {
   #startAgain() {
     const hands = this.hands;
     this.show([]);
+    for (const parts of this.parts.values()) parts.dispose();
     this.parts.clear();
     const { models, skeleton } = this;
     if (models !== null && skeleton !== null) {

@@ -5,12 +5,14 @@ import { InstancedMesh, MeshStandardMaterial, SphereGeometry } from "three";
 import { SIGMAS_90, writeEllipsoid } from "../ellipsoid.js";
 import { fingerColour } from "./hand_colours.js";
 
+/** For all hands there will be: with a hand's own its shaders would go too, and the next hand would wait for new ones. */
+const MATERIAL = new MeshStandardMaterial({ transparent: true, opacity: 0.45, depthWrite: false, roughness: 0.8 });
+
 export class HandEllipsoids {
   /** @param {string[]} jointNames */
   constructor(jointNames) {
     this.count = jointNames.length;
-    this.material = new MeshStandardMaterial({ transparent: true, opacity: 0.45, depthWrite: false, roughness: 0.8 });
-    this.object = new InstancedMesh(new SphereGeometry(1, 20, 14), this.material, this.count);
+    this.object = new InstancedMesh(new SphereGeometry(1, 20, 14), MATERIAL, this.count);
     this.object.frustumCulled = false;
     // Before the surface, which is see-through then: it must not hide what lies inside.
     this.object.renderOrder = 1;
@@ -27,6 +29,5 @@ export class HandEllipsoids {
   dispose() {
     this.object.geometry.dispose();
     this.object.dispose();
-    this.material.dispose();
   }
 }

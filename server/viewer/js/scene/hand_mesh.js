@@ -7,6 +7,9 @@ import { skinColour } from "./hand_colours.js";
 /** See-through enough that the joints inside can be told apart. */
 const OPACITY_OVER_SKELETON = 0.62;
 
+/** For all hands there will be: with a hand's own its shaders would go too, and the next hand would wait for new ones. */
+const MATERIALS = { left: skinOf("left"), right: skinOf("right") };
+
 export class HandMesh {
   /** @param {string} side @param {number[][]} faces @param {number} vertexCount */
   constructor(side, faces, vertexCount) {
@@ -16,8 +19,7 @@ export class HandMesh {
     const geometry = new BufferGeometry();
     geometry.setAttribute("position", this.positions);
     geometry.setIndex(faces.flat());
-    // Both sides: the surface is open at the wrist, and one can look into it there.
-    this.material = new MeshStandardMaterial({ color: skinColour(side), roughness: 0.6, side: DoubleSide });
+    this.material = side === "left" ? MATERIALS.left : MATERIALS.right;
     this.object = new Mesh(geometry, this.material);
     this.object.frustumCulled = false;
     this.object.renderOrder = 2;
@@ -40,6 +42,11 @@ export class HandMesh {
 
   dispose() {
     this.object.geometry.dispose();
-    this.material.dispose();
   }
+}
+
+/** @param {string} side */
+function skinOf(side) {
+  // Both sides: the surface is open at the wrist, and one can look into it there.
+  return new MeshStandardMaterial({ color: skinColour(side), roughness: 0.6, side: DoubleSide });
 }

@@ -17,6 +17,9 @@ const JOINT_RADIUS_M = 0.0042;
 const WRIST_RADIUS_M = 0.006;
 const BONE_RADIUS_M = 0.0021;
 
+/** For all hands there will be: with a hand's own its shaders would go too, and the next hand would wait for new ones. */
+const MATERIAL = new MeshStandardMaterial({ roughness: 0.5 });
+
 const UP = new Vector3(0, 1, 0);
 const start = new Vector3();
 const end = new Vector3();
@@ -30,9 +33,8 @@ export class HandSkeleton {
   constructor(jointNames, parents) {
     this.parents = parents;
     this.bones = parents.flatMap((parent, joint) => (parent >= 0 ? [joint] : []));
-    this.material = new MeshStandardMaterial({ roughness: 0.5 });
-    this.spheres = new InstancedMesh(new SphereGeometry(1, 20, 14), this.material, parents.length);
-    this.cylinders = new InstancedMesh(new CylinderGeometry(1, 1, 1, 12, 1, true), this.material, this.bones.length);
+    this.spheres = new InstancedMesh(new SphereGeometry(1, 20, 14), MATERIAL, parents.length);
+    this.cylinders = new InstancedMesh(new CylinderGeometry(1, 1, 1, 12, 1, true), MATERIAL, this.bones.length);
     parents.forEach((_, joint) => this.spheres.setColorAt(joint, fingerColour(jointNames[joint] ?? "")));
     this.bones.forEach((joint, i) => this.cylinders.setColorAt(i, fingerColour(jointNames[joint] ?? "")));
     this.object = new Group();
@@ -67,6 +69,5 @@ export class HandSkeleton {
       mesh.geometry.dispose();
       mesh.dispose();
     }
-    this.material.dispose();
   }
 }

@@ -32,6 +32,15 @@ const FRAGMENT = `
     #include <colorspace_fragment>
   }`;
 
+/** For all hands there will be: with a hand's own its shaders would go too, and the next hand would wait for new ones. */
+const MATERIAL = new ShaderMaterial({
+  vertexShader: VERTEX,
+  fragmentShader: FRAGMENT,
+  transparent: true,
+  depthWrite: false,
+  side: DoubleSide,
+});
+
 export class HandTrails {
   /** @param {string[]} jointNames @param {number[]} parents */
   constructor(jointNames, parents) {
@@ -60,14 +69,7 @@ export class HandTrails {
     geometry.setAttribute("across", across);
     geometry.setAttribute("tint", tint);
     geometry.setIndex(index);
-    this.material = new ShaderMaterial({
-      vertexShader: VERTEX,
-      fragmentShader: FRAGMENT,
-      transparent: true,
-      depthWrite: false,
-      side: DoubleSide,
-    });
-    this.object = new Mesh(geometry, this.material);
+    this.object = new Mesh(geometry, MATERIAL);
     this.object.frustumCulled = false;
     this.object.renderOrder = 3;
   }
@@ -110,6 +112,5 @@ export class HandTrails {
 
   dispose() {
     this.object.geometry.dispose();
-    this.material.dispose();
   }
 }
