@@ -117,6 +117,16 @@ def test_elements_that_scripts_look_up_are_on_the_page(page: Page) -> None:
     assert wanted <= set(page.ids)
 
 
+def test_remarks_lie_below_the_tools_however_many_rows_these_take() -> None:
+    markup = PAGE.read_text(encoding="utf-8")
+    box = markup[markup.index('<div class="over">') : markup.index('<canvas id="canvas"')]
+    assert 0 < box.index('id="tools"') < box.index('class="remarks"')
+    looks = (VIEWER / "viewer.css").read_text(encoding="utf-8")
+    rules = re.findall(r"\.(?:tools|remarks) \{([^}]*)\}", looks)
+    assert len(rules) >= 2
+    assert [rule for rule in rules if re.search(r"\b(?:position|top|inset):", rule)] == []
+
+
 def test_what_elements_point_at_is_on_the_page(page: Page) -> None:
     assert page.described
     assert set(page.described) <= set(page.ids)
