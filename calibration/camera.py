@@ -180,7 +180,7 @@ class Camera:
             rays = undistort(rays, self.distortion, self.model, self._invertible_radius)
         return rays.reshape(pixels.shape)
 
-    @property
+    @cached_property
     def _distorts(self) -> bool:
         return self.model == "fisheye" or bool(self.distortion.any())
 
@@ -190,7 +190,8 @@ class Camera:
 
     def contains(self, pixels: ArrayLike, margin_px: float = 0.0) -> NDArray[np.bool_]:
         """Say which pixels `(..., 2)` lie inside the image, grown by a margin; NaN is outside."""
-        x, y = np.moveaxis(np.asarray(pixels, dtype=np.float64), -1, 0)
+        pixels = np.asarray(pixels, dtype=np.float64)
+        x, y = pixels[..., 0], pixels[..., 1]
         return np.asarray(
             (x >= -0.5 - margin_px)
             & (x <= self.width - 0.5 + margin_px)

@@ -7,6 +7,7 @@ never travels without its camera.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -64,33 +65,60 @@ class CropCamera:
         return matrix
 
 
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross products `(..., 3)`; written out, since numpy's own mostly moves axes about."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
 def _look_along(forward: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation to axes with z along `forward` and -y towards `up`."""
-    z = forward / np.linalg.norm(forward)
-    x = np.cross(z, up)
-    if np.linalg.norm(x) < 1e-9:
-        x = np.cross(z, [0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0])
-    x = x / np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z])
+    """Rotations `(N, 3, 3)` to axes with z along `forward` `(N, 3)` and -y towards `up` `(N, 3)`."""
+    z = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
+    x = _cross(z, up)
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    if (length < 1e-9).any():
+        aside = np.where(np.abs(z[:, 1:2]) < 0.9, [0.0, 1.0, 0.0], [1.0, 0.0, 0.0])
+        x = np.where(length < 1e-9, _cross(z, aside), x)
+        length = np.linalg.norm(x, axis=-1, keepdims=True)
+    x = x / length
+    return np.stack([x, _cross(z, x), z], axis=1)
+
+
+def crops_around_joints(joints_camera: NDArray[np.float64], size_px: int) -> list[CropCamera | None]:
+    """Aim crops at hands whose joints are known, all at once: most of the work is numpy's, by the call.
+
+    Args:
+        joints_camera: The 21 joints of each hand `(N, 21, 3)` in the coordinates of the camera that sees it, metres.
+        size_px: Side of the crops.
+
+    Returns:
+        For each hand a crop with the fingers up, twice as wide as the palm and lower fingers; None when it is not
+        wholly in front of its camera.
+    """
+    ahead = (joints_camera[:, :, 2] >= 0.02).all(axis=1)
+    crops: list[CropCamera | None] = [None] * len(joints_camera)
+    if not ahead.any():
+        return crops
+    joints = joints_camera if ahead.all() else joints_camera[ahead]
+    directions = joints / joints[..., 2:]
+    box = directions[:, _BOX_JOINTS]
+    up = directions[:, _KNUCKLES].mean(axis=1) - directions[:, 0]
+    rotations = _look_along(box.mean(axis=1), up)
+    aimed = _box_crops(rotations, box @ rotations.transpose(0, 2, 1), _BOX_SCALE, _BOX_SHIFT, size_px)
+    for index, crop in zip(np.flatnonzero(ahead), aimed, strict=True):
+        crops[index] = crop
+    return crops
 
 
 def crop_around_joints(joints_camera: NDArray[np.float64], size_px: int) -> CropCamera | None:
-    """Aim a crop at a hand whose joints are known.
+    """Aim a crop at one hand; see `crops_around_joints`.
 
     Args:
         joints_camera: The 21 joints `(21, 3)` in the camera's coordinates, metres.
         size_px: Side of the crop.
-
-    Returns:
-        A crop with the fingers up, twice as wide as the palm and lower fingers; None when the hand is not wholly in
-        front of the camera.
     """
-    if (joints_camera[:, 2] < 0.02).any():
-        return None
-    directions = joints_camera / joints_camera[:, 2:]
-    up = directions[_KNUCKLES].mean(axis=0) - directions[0]
-    rotation = _look_along(directions[_BOX_JOINTS].mean(axis=0), up)
-    return _box_crop(rotation, directions[_BOX_JOINTS] @ rotation.T, _BOX_SCALE, _BOX_SHIFT, size_px)
+    return crops_around_joints(joints_camera[None], size_px)[0]
 
 
 def crop_around_palm(
@@ -125,23 +153,32 @@ def crop_around_palm(
     normalized = camera.unproject(np.concatenate([corners, [wrist_px, middle_knuckle_px]]))
     if np.isnan(normalized).any():
         return None
-    directions = np.concatenate([normalized, np.ones((6, 1))], axis=1)
-    rotation = _look_along(directions[:4].mean(axis=0), directions[5] - directions[4])
-    return _box_crop(rotation, directions[:4] @ rotation.T, 2.6, 0.5, size_px)
+    directions = np.concatenate([normalized, np.ones((6, 1))], axis=1)[None]
+    rotation = _look_along(directions[:, :4].mean(axis=1), directions[:, 5] - directions[:, 4])
+    return _box_crops(rotation, directions[:, :4] @ rotation.transpose(0, 2, 1), 2.6, 0.5, size_px)[0]
 
 
-def _box_crop(
+def _box_crops(
     R_crop_camera: NDArray[np.float64], points: NDArray[np.float64], scale: float, shift: float, size_px: int
-) -> CropCamera:
-    """Centre a crop on the box of points in its own axes, grown by `scale` and moved up by `shift` box heights."""
-    flat = points[:, :2] / points[:, 2:]
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    center = (low + high) / 2
-    center[1] -= shift * (high - low)[1]
-    side = float((high - low).max()) * scale
-    forward = np.array([center[0], center[1], 1.0]) @ R_crop_camera
-    up = -R_crop_camera[1]
-    return CropCamera(size_px / max(side, 1e-6), size_px, _look_along(forward, up))
+) -> list[CropCamera]:
+    """Centre crops on the boxes of points in their own axes, grown by `scale` and moved up by `shift` box heights.
+
+    Args:
+        R_crop_camera: Their axes `(N, 3, 3)`.
+        points: The points `(N, P, 3)`.
+        scale: By how much a box's longer side is grown.
+        shift: How far a box is moved.
+        size_px: Side of the crops.
+    """
+    flat = points[..., :2] / points[..., 2:]
+    low, high = flat.min(axis=1), flat.max(axis=1)
+    extent = high - low
+    forward = np.ones((len(flat), 1, 3))
+    forward[:, 0, :2] = (low + high) / 2
+    forward[:, 0, 1] -= shift * extent[:, 1]
+    focals_px = size_px / np.maximum(extent.max(axis=1) * scale, 1e-6)
+    rotations = _look_along((forward @ R_crop_camera)[:, 0], -R_crop_camera[:, 1])
+    return [CropCamera(focal, size_px, rotation) for focal, rotation in zip(focals_px.tolist(), rotations, strict=True)]
 
 
 def crop_nodes(camera: Camera, crop: CropCamera) -> NDArray[np.float32]:
@@ -158,15 +195,13 @@ def crop_nodes(camera: Camera, crop: CropCamera) -> NDArray[np.float32]:
         x and y of each node `(G, G, 2)` in the picture, distorted pixels, integers being pixel centres; far outside
         where the lens model has no pixel. G is `engine.kernels.places.nodes_along(crop.size_px)`.
     """
-    nodes = np.arange(nodes_along(crop.size_px), dtype=np.float64) * NODE_SPACING_PX
-    grid = np.stack(np.meshgrid(nodes, nodes), axis=-1)
-    return np.nan_to_num(camera.project_camera(crop.to_camera(grid)).astype(np.float32), nan=_NOWHERE_PX)
+    return _places(camera, crop, _grid(nodes_along(crop.size_px), 0.0))
 
 
 def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) -> NDArray[np.uint8]:
     """Resample a picture as the crop camera would see it.
 
-    Where its pixels lie is interpolated between the nodes of `crop_nodes`.
+    Where its pixels lie is interpolated between nodes that are as far apart as those of `crop_nodes`, to 1/32 pixel.
 
     Args:
         image_bgr: The camera's picture `(H, W, 3)`.
@@ -176,10 +211,30 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
     Returns:
         Pixels `(size_px, size_px, 3)` uint8 BGR, black outside the picture.
     """
-    to_nodes = np.array([[1 / NODE_SPACING_PX, 0, 0], [0, 1 / NODE_SPACING_PX, 0]])
-    size = (crop.size_px, crop.size_px)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    places = cv2.warpAffine(crop_nodes(camera, crop), to_nodes, size, flags=flags)
+    # Enlarging is eight times as fast as warping. It keeps the middles of the first and last node where they are, as
+    # pixels 16 wide: so nodes half a step off, the first and the last of them outside of the crop.
+    nodes = nodes_along(crop.size_px) + 1
+    side = nodes * NODE_SPACING_PX
+    enlarged = cv2.resize(
+        _places(camera, crop, _grid(nodes, -(NODE_SPACING_PX + 1) / 2)), (side, side), interpolation=cv2.INTER_LINEAR
+    )
+    inner = slice(NODE_SPACING_PX, NODE_SPACING_PX + crop.size_px)
     # Both coordinates are in the one map; the stubs know of two only.
-    sampled = cv2.remap(image_bgr, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
+    places, parts = cv2.convertMaps(enlarged[inner, inner], None, cv2.CV_16SC2)  # type: ignore[call-overload]
+    sampled = cv2.remap(image_bgr, places, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(sampled, dtype=np.uint8)
+
+
+@cache
+def _grid(count: int, first_px: float) -> NDArray[np.float64]:
+    """Crop pixels of nodes `(count, count, 2)`; the first is at `first_px` along both sides."""
+    along = first_px + np.arange(count, dtype=np.float64) * NODE_SPACING_PX
+    grid = np.stack(np.meshgrid(along, along), axis=-1)
+    grid.flags.writeable = False
+    return grid
+
+
+def _places(camera: Camera, crop: CropCamera, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Where crop pixels `(..., 2)` lie in the picture; far outside where the lens model has no pixel."""
+    places = camera.project_camera(crop.to_camera(pixels)).astype(np.float32)
+    return np.nan_to_num(places, copy=False, nan=_NOWHERE_PX)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from calibration import Rig
 from capture.frames import Frame, FrameSet
-from engine.crops import CropCamera, crop_around_joints
+from engine.crops import CropCamera, crops_around_joints
 
 _MIN_JOINTS_INSIDE = 7
 
@@ -51,12 +51,11 @@ def crops_at(
     Returns:
         Views, by their index in the rig, with their crops.
     """
+    present = [view for view, frame in enumerate(frame_set.frames) if frame is not None]
+    joints_camera = np.stack([rig.cameras[view].to_camera(joints_world) for view in present])
     crops = []
-    for view, (camera, frame) in enumerate(zip(rig, frame_set.frames, strict=True)):
-        if frame is None:
-            continue
-        inside = camera.contains(camera.project(joints_world))
-        crop = crop_around_joints(camera.to_camera(joints_world), size_px)
-        if crop is not None and np.count_nonzero(inside) >= _MIN_JOINTS_INSIDE:
+    for view, joints, crop in zip(present, joints_camera, crops_around_joints(joints_camera, size_px), strict=True):
+        camera = rig.cameras[view]
+        if crop is not None and np.count_nonzero(camera.contains(camera.project_camera(joints))) >= _MIN_JOINTS_INSIDE:
             crops.append((view, crop))
     return crops
