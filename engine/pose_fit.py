@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.finger_prior import FingerPrior, finger_prior
 from engine.hand_model.model import MANO_PARENTS, MANO_TO_CANONICAL, HandModel, PosedHand, ShapedHand
-from engine.hand_model.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from engine.hand_model.rotations import axis_angle_from_matrix, matrix_from_axis_angle, skew_from_vector
 
 _JOINTS = len(MANO_PARENTS)
 _PARAMETERS = 3 * _JOINTS + 3
@@ -24,7 +24,9 @@ _CANONICAL_OF_MANO = np.array([MANO_TO_CANONICAL.index(joint) for joint in range
 # MANO's finger joints are five chains of three: the last two of each are hinges that bend together.
 _MIDDLE_HINGES = np.array([2, 5, 8, 11])
 _END_HINGES = _MIDDLE_HINGES + 1
-_FINGER_PARAMETERS = np.arange(3, 3 * _JOINTS).reshape(_JOINTS - 1, 3)
+_DIAGONAL = np.arange(_PARAMETERS)
+_FINGER_DIAGONAL = _DIAGONAL[3 : 3 * _JOINTS]
+_FINGER_PARAMETERS = _FINGER_DIAGONAL.reshape(_JOINTS - 1, 3)
 _FINGER_BLOCKS = (_FINGER_PARAMETERS[:, :, None], _FINGER_PARAMETERS[:, None, :])
 _HINGE_PARAMETERS = np.concatenate(
     [_FINGER_PARAMETERS[_END_HINGES - 1], _FINGER_PARAMETERS[_MIDDLE_HINGES - 1]], axis=1
@@ -177,14 +179,18 @@ class PoseFitter:
         weighted = (information @ jacobian.reshape(21, 3, _PARAMETERS)).reshape(63, _PARAMETERS)
         normal = jacobian.T @ weighted
         gradient = weighted.T @ (targets - posed.joints).ravel()
-        self._add_prior(normal, gradient, rotations)
-        if last is not None:
-            change = axis_angle_from_matrix(np.swapaxes(last.local_rotations[1:], 1, 2) @ rotations[1:])
+        fingers = rotations[1:]
+        if last is None:
+            angles = axis_angle_from_matrix(fingers)
+        else:
+            changes = np.swapaxes(last.local_rotations[1:], 1, 2) @ fingers
+            # In one call: it costs by the call, not by the matrix.
+            angles, change = axis_angle_from_matrix(np.stack([fingers, changes]))
             steady = 1 / self._config.steadiness_rad**2
-            diagonal = np.arange(3, 3 * _JOINTS)
-            normal[diagonal, diagonal] += steady
-            gradient[diagonal] -= steady * change.ravel()
-        normal[np.diag_indices(_PARAMETERS)] += 1e-6 * np.trace(normal) / _PARAMETERS
+            normal[_FINGER_DIAGONAL, _FINGER_DIAGONAL] += steady
+            gradient[_FINGER_DIAGONAL] -= steady * change.ravel()
+        self._add_prior(normal, gradient, angles)
+        normal[_DIAGONAL, _DIAGONAL] += 1e-6 * np.trace(normal) / _PARAMETERS
         step = np.linalg.solve(normal, gradient)
         turns = step[:-3].reshape(_JOINTS, 3)
         largest = float(np.abs(turns).max())
@@ -192,18 +198,23 @@ class PoseFitter:
         return rotations @ matrix_from_axis_angle(turns), translation + step[-3:]
 
     def _add_prior(
-        self, normal: NDArray[np.float64], gradient: NDArray[np.float64], rotations: NDArray[np.float64]
+        self, normal: NDArray[np.float64], gradient: NDArray[np.float64], angles: NDArray[np.float64]
     ) -> None:
-        """Add how fingers bend: each joint's spread about its mean, its limits, and hinges that bend together."""
+        """Add how fingers bend: each joint's spread about its mean, its limits, and hinges that bend together.
+
+        Args:
+            normal: Normal matrix `(51, 51)`, added to.
+            gradient: Right-hand side `(51,)`, added to.
+            angles: Axis-angle vectors of the finger joints `(15, 3)`, radians.
+        """
         prior, config = self._prior, self._config
-        angles = axis_angle_from_matrix(rotations[1:])
         # Rows: flexion, abduction and twist of each finger joint, as linear functions of the tangent step.
         rows = prior.axes @ _inverse_right_jacobian(angles)
         values = (prior.axes @ angles[:, :, None])[..., 0]
         precision = 1 / prior.sigma_rad**2
         error = prior.mean_rad - values
         pull = precision * error
-        beyond = np.clip(values, prior.low_rad, prior.high_rad) - values
+        beyond = np.minimum(np.maximum(values, prior.low_rad), prior.high_rad) - values
         outside = beyond != 0
         stiff = 1 / config.limit_rad**2
         precision = precision + np.where(outside, stiff, 0.0)
@@ -215,17 +226,21 @@ class PoseFitter:
         row = np.concatenate([rows[_END_HINGES - 1, 0], -config.hinge_ratio * rows[_MIDDLE_HINGES - 1, 0]], axis=1)
         error = config.hinge_ratio * values[_MIDDLE_HINGES - 1, 0] - values[_END_HINGES - 1, 0]
         normal[_HINGE_BLOCKS] += row[:, :, None] * row[:, None, :] / config.hinge_rad**2
-        np.add.at(gradient, _HINGE_PARAMETERS, row * (error / config.hinge_rad**2)[:, None])
+        # No parameter is in two hinges.
+        gradient[_HINGE_PARAMETERS] += row * (error / config.hinge_rad**2)[:, None]
 
 
 def _joint_jacobian(posed: PosedHand) -> NDArray[np.float64]:
     """Change of the 21 joints with a right-multiplied turn of each MANO joint and the translation `(63, 51)`."""
     centers = posed.joints[_CANONICAL_OF_MANO]
-    arms = posed.joints[:, None] - centers[None]
-    axes = np.swapaxes(posed.rotations, 1, 2)
-    turning = np.cross(axes[None], arms[:, :, None]) * _MOVES[:, :, None, None]
+    # Zero where a turn moves nothing.
+    arms = (posed.joints[:, None] - centers[None]) * _MOVES[:, :, None]
     jacobian = np.empty((21, 3, _PARAMETERS))
-    jacobian[:, :, : 3 * _JOINTS] = turning.reshape(21, 3 * _JOINTS, 3).transpose(0, 2, 1)
+    turning = jacobian[:, :, : 3 * _JOINTS].reshape(21, 3, _JOINTS, 3)
+    # The cross products of the joints' axes, which are columns of their rotations, with the arms.
+    for x in range(3):
+        y, z = (x + 1) % 3, (x + 2) % 3
+        turning[:, x] = posed.rotations[:, y] * arms[:, :, z, None] - posed.rotations[:, z] * arms[:, :, y, None]
     jacobian[:, :, 3 * _JOINTS :] = np.eye(3)
     return jacobian.reshape(63, _PARAMETERS)
 
@@ -237,8 +252,6 @@ def _inverse_right_jacobian(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     small = theta < 1e-4
     safe = np.where(small, 1.0, theta)
     factor = np.where(small, 1 / 12, (1 - half / np.tan(np.where(small, 0.5, half))) / safe**2)
-    x, y, z = angles.T
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    skew = skew_from_vector(angles)
     jacobian: NDArray[np.float64] = np.eye(3) + 0.5 * skew + factor[:, None, None] * (skew @ skew)
     return jacobian

@@ -85,7 +85,9 @@ def weighted_dlt(
     # Rows of one length, so that a view's focal length and the points' scale weigh nothing.
     rows = rows / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
     rows = rows * weights[..., None, None]
-    normal = np.einsum("...vjri,...vjrk->...jik", rows, rows)
+    of_joint = np.moveaxis(rows, -4, -3)
+    of_joint = of_joint.reshape(*of_joint.shape[:-3], -1, 4)
+    normal = of_joint.swapaxes(-1, -2) @ of_joint
     vectors = np.linalg.eigh(normal)[1][..., 0]
     scale = vectors[..., 3:]
     safe = np.where(np.abs(scale) < 1e-12, 1e-12, scale)
@@ -95,7 +97,11 @@ def weighted_dlt(
 
 def residuals_px(observed: Observations, joints_world: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances `(..., V, J)` in crop pixels of observations to projected joints `(..., J, 3)`; huge behind a view."""
-    difference, moved = _differences_px(observed, joints_world)
+    return _distances_px(*_differences_px(observed, joints_world))
+
+
+def _distances_px(difference: NDArray[np.float64], moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances `(..., V, J)` in crop pixels, of what `_differences_px` gives."""
     distance = np.sqrt(difference[..., 0] ** 2 + difference[..., 1] ** 2)
     distance = np.where(moved[..., 2] > _MIN_DEPTH_M, distance, 1e6)
     return distance
@@ -139,11 +145,13 @@ def triangulate(observed: Observations, config: RobustConfig | None = None) -> T
     local = Observations(shifted, observed.points, observed.focals_px, observed.confidence)
     joints = _consensus(local, views, config)
     for _ in range(config.iterations):
-        weights, _ = _robust_weights(residuals_px(local, joints), usable, config)
-        joints = _refine(local, joints, weights)
-    residual = residuals_px(local, joints)
+        difference, moved = _differences_px(local, joints)
+        weights, _ = _robust_weights(_distances_px(difference, moved), usable, config)
+        joints = joints + _step(local, difference, moved, weights)
+    difference, moved = _differences_px(local, joints)
+    residual = _distances_px(difference, moved)
     weights, view_weight = _robust_weights(residual, usable, config)
-    jacobian = _jacobian(local, _differences_px(local, joints)[1])
+    jacobian = _jacobian(local, moved)
     information = _information(jacobian, weights * local.confidence) / config.noise_px**2
     # Where the views disagree by more than their noise the answer is less sure than their number says.
     total = (weights * local.confidence).sum(axis=0)
@@ -178,9 +186,10 @@ def _consensus(observed: Observations, views: NDArray[np.intp], config: RobustCo
         return weighted_dlt(observed.projections, observed.points, observed.confidence)
     pairs = np.array([(a, b) for i, a in enumerate(views) for b in views[i + 1 :]])
     joints = weighted_dlt(observed.projections[pairs], observed.points[pairs], observed.confidence[pairs])
-    everybody = weighted_dlt(observed.projections, observed.points, observed.confidence)
     both = (observed.confidence[pairs] > 0).all(axis=1)
-    joints = np.where(both[..., None], joints, everybody)
+    if not both.all():
+        everybody = weighted_dlt(observed.projections, observed.points, observed.confidence)
+        joints = np.where(both[..., None], joints, everybody)
     residual = residuals_px(observed, joints)
     cost = (np.minimum(residual / config.outlier_px, 1.0) ** 2 * observed.confidence).sum(axis=(1, 2))
     best: NDArray[np.float64] = joints[int(np.argmin(cost))]
@@ -197,13 +206,23 @@ def _robust_weights(
         both = usable[views].all(axis=0)
         residual = residual.copy()
         residual[np.ix_(views, np.flatnonzero(both))] = residual[views][:, both].mean(axis=0)
-    # The median of each view's own observations; infinite where it has none.
-    ordered = np.sort(np.where(usable, residual, np.inf), axis=1)
-    count, rows = usable.sum(axis=1), np.arange(len(usable))
-    median = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
+    median = view_medians(residual, usable)
     view_weight = 1 / (1 + (median / config.view_outlier_px) ** 2) ** 2
     joint_weight = 1 / (1 + (residual / config.outlier_px) ** 2) ** 2
     return np.where(usable, joint_weight * view_weight[:, None], 0.0), view_weight
+
+
+def view_medians(values: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Median over each view's own joints `(V,)` of values `(V, J)`; infinite where it has none.
+
+    Args:
+        values: One a joint and view.
+        usable: Which of them there are `(V, J)`.
+    """
+    ordered = np.sort(np.where(usable, values, np.inf), axis=1)
+    count, rows = usable.sum(axis=1), np.arange(len(usable))
+    median: NDArray[np.float64] = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
+    return median
 
 
 def _jacobian(observed: Observations, moved: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,15 +242,26 @@ def _information(jacobian: NDArray[np.float64], weights: NDArray[np.float64]) ->
     return information
 
 
-def _refine(observed: Observations, joints: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One Gauss-Newton step on the weighted geometric error of every joint."""
+def _step(
+    observed: Observations,
+    difference: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """One Gauss-Newton step `(J, 3)`, metres, on the weighted geometric error of every joint.
+
+    Args:
+        observed: What the views saw.
+        difference: Projected joints minus observations `(V, J, 2)`, crop pixels.
+        moved: The joints in crop axes `(V, J, 3)`.
+        weights: Robust weights `(V, J)`.
+    """
     weights = weights * observed.confidence
-    difference, moved = _differences_px(observed, joints)
     jacobian = _jacobian(observed, moved)
     gradient = -((difference * weights[..., None])[..., None, :] @ jacobian)[..., 0, :].sum(axis=0)
     normal = _information(jacobian, weights)
     damping = _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None, None] + 1e-6
     step = np.linalg.solve(normal + damping * np.eye(3), gradient[..., None])[..., 0]
     length = np.linalg.norm(step, axis=1, keepdims=True)
-    limited: NDArray[np.float64] = joints + step * np.minimum(1.0, 0.1 / np.maximum(length, 1e-12))
+    limited: NDArray[np.float64] = step * np.minimum(1.0, 0.1 / np.maximum(length, 1e-12))
     return limited

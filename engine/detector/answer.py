@@ -9,6 +9,7 @@ from calibration import Camera, Rig
 from engine.detector.track import Estimate, Track
 from engine.hand_model.model import PosedHand
 from engine.hand_model.rotations import quaternion_from_matrix
+from engine.triangulation import view_medians
 from engine.types import HandPose
 
 VIEW_USED_WEIGHT = 0.2
@@ -42,25 +43,26 @@ def found_and_answered(
     return found, np.linalg.norm(answered - found, axis=1)
 
 
-def median_px(error_px: NDArray[np.float64]) -> float:
-    """Median over the joints that have an error; NaN where none has."""
-    return float(np.nanmedian(error_px)) if np.isfinite(error_px).any() else np.nan
+def median_px(error_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median over each view's joints `(V,)` that have an error `(V, 21)`; NaN where none has."""
+    median = view_medians(error_px, ~np.isnan(error_px))
+    return np.where(np.isinf(median), np.nan, median)
 
 
 def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
     """Put a track's estimate into the form that leaves the engine."""
     count = len(rig)
     keypoints = np.full((count, 21, 2), np.nan)
-    reprojection = np.full(count, np.nan)
+    error_px = np.full((count, 21), np.nan)
     presence = np.zeros(count)
     triangulated = estimate.triangulated
     used = triangulated.view_weight >= VIEW_USED_WEIGHT
     for view in estimate.views:
-        found, error_px = found_and_answered(rig.cameras[view.view], view.joint_directions(), estimate.joints_world)
-        keypoints[view.view] = found
+        keypoints[view.view], error_px[view.view] = found_and_answered(
+            rig.cameras[view.view], view.joint_directions(), estimate.joints_world
+        )
         presence[view.view] = view.landmarks.presence
-        if used[view.view]:
-            reprojection[view.view] = median_px(error_px)
+    error_px[~used] = np.nan
     return HandPose(
         id=track.id,
         side=track.side,
@@ -74,6 +76,6 @@ def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
         posed=estimate.fitted.posed,
         view_confidence=triangulated.weights * presence[:, None],
         view_weight=triangulated.view_weight,
-        reprojection_px=reprojection,
+        reprojection_px=median_px(error_px),
         keypoints_px=keypoints,
     )

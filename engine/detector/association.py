@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from calibration import Rig
 from engine.detector.views import HandView, observe
 from engine.hand_model.model import PARENTS_21
-from engine.triangulation import Observations, RobustConfig, Triangulated, residuals_px, triangulate, weighted_dlt
+from engine.triangulation import (
+    Observations,
+    RobustConfig,
+    Triangulated,
+    residuals_px,
+    triangulate,
+    view_medians,
+    weighted_dlt,
+)
 
 # Wrist to middle knuckle of any human hand, metres, with room for the network's error.
 _PALM_LENGTH_M = (0.045, 0.15)
@@ -74,8 +82,9 @@ def agree(views: list[HandView], rig: Rig, max_disagreement_px: float, robust: R
     triangulated = triangulate(observe(views, rig), robust)
     if triangulated is None or not plausible_hand(triangulated.joints_world):
         return None
-    believed = np.median(triangulated.residual_px[[v.view for v in views]], axis=1)
-    return triangulated if np.count_nonzero(believed <= max_disagreement_px) >= 2 else None
+    residual = triangulated.residual_px
+    agreeing = view_medians(residual, ~np.isnan(residual)) <= max_disagreement_px
+    return triangulated if np.count_nonzero(agreeing) >= 2 else None
 
 
 def associate(detections: list[HandView], rig: Rig, max_cost_px: float) -> list[Candidate]:

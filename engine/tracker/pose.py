@@ -19,16 +19,15 @@ def hand_pose(track: NetworkTrack, estimate: Estimate, config: JudgeConfig) -> H
     weight = view_weights(answer, estimate.joints_world, config)
     used = weight >= VIEW_USED_WEIGHT
     keypoints = np.full((len(rig), 21, 2), np.nan)
-    reprojection = np.full(len(rig), np.nan)
+    error_px = np.full((len(rig), 21), np.nan)
     for view in seeing_views(answer, config):
         crop = answer.aim.crops[view]
         if crop is None:
             continue
-        keypoints[view], error_px = found_and_answered(
+        keypoints[view], error_px[view] = found_and_answered(
             rig.cameras[view], crop.to_camera(answer.keypoints_crop_px[view]), estimate.joints_world
         )
-        if used[view]:
-            reprojection[view] = median_px(error_px)
+    error_px[~used] = np.nan
     confidence = answer.view_confidence.mean(axis=1) * weight
     return HandPose(
         id=track.id,
@@ -43,6 +42,6 @@ def hand_pose(track: NetworkTrack, estimate: Estimate, config: JudgeConfig) -> H
         posed=estimate.posed,
         view_confidence=answer.view_confidence * weight[:, None],
         view_weight=weight,
-        reprojection_px=reprojection,
+        reprojection_px=median_px(error_px),
         keypoints_px=keypoints,
     )
