@@ -152,14 +152,22 @@ class Camera:
         """Project points `(..., 3)` in camera coordinates to distorted pixels `(..., 2)`; NaN as in `project`."""
         points = np.asarray(points_camera, dtype=np.float64)
         flat = points.reshape(-1, 3)
+        depth = flat[:, 2:]
+        rays = flat[:, :2] / np.maximum(depth, _MIN_DEPTH_M)
+        seen = (depth[:, 0] > _MIN_DEPTH_M) & (np.hypot(rays[:, 0], rays[:, 1]) <= self._invertible_radius)
+        # Mostly all are seen: to sort them out would cost as much again.
+        if seen.all():
+            return self._pixels(rays).reshape(*points.shape[:-1], 2)
         pixels = np.full((len(flat), 2), np.nan)
-        front = np.flatnonzero(flat[:, 2] > _MIN_DEPTH_M)
-        rays = flat[front, :2] / flat[front, 2:]
-        seen = np.hypot(rays[:, 0], rays[:, 1]) <= self._invertible_radius
-        if seen.any():
-            rays = distort(rays[seen], self.distortion, self.model)[0] if self._distorts else rays[seen]
-            pixels[front[seen]] = rays @ self.K[:2, :2].T + self.K[:2, 2]
+        pixels[seen] = self._pixels(rays[seen])
         return pixels.reshape(*points.shape[:-1], 2)
+
+    def _pixels(self, rays: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distorted pixels `(N, 2)` of rays `(N, 2)` within the invertible range."""
+        if self._distorts:
+            rays = distort(rays, self.distortion, self.model)
+        pixels: NDArray[np.float64] = rays @ self.K[:2, :2].T + self.K[:2, 2]
+        return pixels
 
     def unproject(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Undo projection and distortion.

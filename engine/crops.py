@@ -54,9 +54,7 @@ class CropCamera:
 
     def to_camera(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn crop pixels `(..., 2)` into directions `(..., 3)` in the real camera's axes."""
-        rays = self.rays(pixels)
-        homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        directions: NDArray[np.float64] = homogeneous @ self.R_crop_camera
+        directions: NDArray[np.float64] = self.rays(pixels) @ self.R_crop_camera[:2] + self.R_crop_camera[2]
         return directions
 
     def projection(self, camera: Camera) -> NDArray[np.float64]:
@@ -237,4 +235,5 @@ def _grid(count: int, first_px: float) -> NDArray[np.float64]:
 def _places(camera: Camera, crop: CropCamera, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
     """Where crop pixels `(..., 2)` lie in the picture; far outside where the lens model has no pixel."""
     places = camera.project_camera(crop.to_camera(pixels)).astype(np.float32)
-    return np.nan_to_num(places, copy=False, nan=_NOWHERE_PX)
+    places[np.isnan(places)] = _NOWHERE_PX
+    return places
