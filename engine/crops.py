@@ -23,6 +23,10 @@ _BOX_JOINTS = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
 _KNUCKLES = np.array([5, 9, 13])
 _BOX_SCALE = 2.0
 _BOX_SHIFT = 0.1
+_ALONG_STEP = np.arange(NODE_SPACING_PX, dtype=np.float32) / NODE_SPACING_PX
+# Shares of a step's two ends in each of its pixels `(step, 2)`; and for x and y of both ends at once `(4, 2 step)`.
+_SHARES = np.stack([1 - _ALONG_STEP, _ALONG_STEP], axis=1)
+_SHARES_OF_BOTH = np.kron(_SHARES.T, np.eye(2, dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -193,13 +197,15 @@ def crop_nodes(camera: Camera, crop: CropCamera) -> NDArray[np.float32]:
         x and y of each node `(G, G, 2)` in the picture, distorted pixels, integers being pixel centres; far outside
         where the lens model has no pixel. G is `engine.kernels.places.nodes_along(crop.size_px)`.
     """
-    return _places(camera, crop, _grid(nodes_along(crop.size_px), 0.0))
+    places = camera.project_camera(crop.to_camera(_grid(crop.size_px))).astype(np.float32)
+    places[np.isnan(places)] = _NOWHERE_PX
+    return places
 
 
 def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) -> NDArray[np.uint8]:
     """Resample a picture as the crop camera would see it.
 
-    Where its pixels lie is interpolated between nodes that are as far apart as those of `crop_nodes`, to 1/32 pixel.
+    Where its pixels lie is interpolated between the nodes of `crop_nodes`, and rounded to a thirty-second of a pixel.
 
     Args:
         image_bgr: The camera's picture `(H, W, 3)`.
@@ -209,31 +215,31 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
     Returns:
         Pixels `(size_px, size_px, 3)` uint8 BGR, black outside the picture.
     """
-    # Enlarging is eight times as fast as warping. It keeps the middles of the first and last node where they are, as
-    # pixels 16 wide: so nodes half a step off, the first and the last of them outside of the crop.
-    nodes = nodes_along(crop.size_px) + 1
-    side = nodes * NODE_SPACING_PX
-    enlarged = cv2.resize(
-        _places(camera, crop, _grid(nodes, -(NODE_SPACING_PX + 1) / 2)), (side, side), interpolation=cv2.INTER_LINEAR
-    )
-    inner = slice(NODE_SPACING_PX, NODE_SPACING_PX + crop.size_px)
+    places = _between(crop_nodes(camera, crop))[: crop.size_px, : crop.size_px]
+    # Sampling at such places, whole pixels and parts, takes two thirds of the time that numbers with a point take.
     # Both coordinates are in the one map; the stubs know of two only.
-    places, parts = cv2.convertMaps(enlarged[inner, inner], None, cv2.CV_16SC2)  # type: ignore[call-overload]
-    sampled = cv2.remap(image_bgr, places, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    whole, parts = cv2.convertMaps(places, None, cv2.CV_16SC2)  # type: ignore[call-overload]
+    sampled = cv2.remap(image_bgr, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(sampled, dtype=np.uint8)
 
 
+def _between(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Interpolate nodes `(G, G, 2)`: one of each pixel up to the last node `(S, S, 2)`, S being (G - 1) steps.
+
+    First down, then across, as products with the shares of both ends of a step; OpenCV's warpings take five times as
+    long.
+    """
+    steps = len(nodes) - 1
+    side = steps * NODE_SPACING_PX
+    across = np.concatenate([nodes[:, :-1], nodes[:, 1:]], axis=2).reshape(steps + 1, -1)
+    down = np.stack([across[:-1], across[1:]], axis=1)
+    return ((_SHARES @ down).reshape(side, steps, 4) @ _SHARES_OF_BOTH).reshape(side, side, 2)
+
+
 @cache
-def _grid(count: int, first_px: float) -> NDArray[np.float64]:
-    """Crop pixels of nodes `(count, count, 2)`; the first is at `first_px` along both sides."""
-    along = first_px + np.arange(count, dtype=np.float64) * NODE_SPACING_PX
+def _grid(size_px: int) -> NDArray[np.float64]:
+    """Crop pixels of the nodes of a crop `(G, G, 2)`."""
+    along = np.arange(nodes_along(size_px), dtype=np.float64) * NODE_SPACING_PX
     grid = np.stack(np.meshgrid(along, along), axis=-1)
     grid.flags.writeable = False
     return grid
-
-
-def _places(camera: Camera, crop: CropCamera, pixels: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Where crop pixels `(..., 2)` lie in the picture; far outside where the lens model has no pixel."""
-    places = camera.project_camera(crop.to_camera(pixels)).astype(np.float32)
-    places[np.isnan(places)] = _NOWHERE_PX
-    return places
