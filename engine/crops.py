@@ -205,7 +205,7 @@ def crop_nodes(camera: Camera, crop: CropCamera) -> NDArray[np.float32]:
 def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) -> NDArray[np.uint8]:
     """Resample a picture as the crop camera would see it.
 
-    Where its pixels lie is interpolated between the nodes of `crop_nodes`, and rounded to a thirty-second of a pixel.
+    Where its pixels lie is interpolated between the nodes of `crop_nodes`.
 
     Args:
         image_bgr: The camera's picture `(H, W, 3)`.
@@ -216,10 +216,8 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
         Pixels `(size_px, size_px, 3)` uint8 BGR, black outside the picture.
     """
     places = _between(crop_nodes(camera, crop))[: crop.size_px, : crop.size_px]
-    # Sampling at such places, whole pixels and parts, takes two thirds of the time that numbers with a point take.
     # Both coordinates are in the one map; the stubs know of two only.
-    whole, parts = cv2.convertMaps(places, None, cv2.CV_16SC2)  # type: ignore[call-overload]
-    sampled = cv2.remap(image_bgr, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    sampled = cv2.remap(image_bgr, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
     return np.asarray(sampled, dtype=np.uint8)
 
 
