@@ -52,6 +52,8 @@ def crops_at(
         Views, by their index in the rig, with their crops.
     """
     present = [view for view, frame in enumerate(frame_set.frames) if frame is not None]
+    if not present:
+        return []
     joints_camera = np.stack([rig.cameras[view].to_camera(joints_world) for view in present])
     crops = []
     for view, joints, crop in zip(present, joints_camera, crops_around_joints(joints_camera, size_px), strict=True):

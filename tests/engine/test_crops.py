@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration import Camera
-from engine.crops import CropCamera, crop_around_joints, crop_around_palm, sample_crop
+from engine.crops import CropCamera, crop_around_joints, crop_around_palm, crops_around_joints, sample_crop
 from engine.hand_model import HandModel
 from engine.hand_model.rotations import matrix_from_axis_angle
 from engine.synthetic.rigs import look_at
@@ -184,6 +184,21 @@ def test_a_hand_that_is_not_wholly_in_front_has_no_crop(shift_m: float) -> None:
     joints = _hand_in(CAMERAS["pinhole"], np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.5, 0.0]))
     assert crop_around_joints(joints, SIZE_PX) is not None
     assert crop_around_joints(joints + np.array([0.0, 0.0, shift_m]), SIZE_PX) is None
+
+
+def test_many_crops_are_aimed_as_each_alone(camera: Camera) -> None:
+    joints = np.stack([joints for _, joints in _places(camera, 7, 4)])
+    joints[2, :, 2] -= 2.0
+    crops = crops_around_joints(joints, SIZE_PX)
+    assert [crop is None for crop in crops] == [False, False, True, False]
+    for hand, crop in zip(joints, crops, strict=True):
+        alone = crop_around_joints(hand, SIZE_PX)
+        if crop is None or alone is None:
+            assert alone is crop
+            continue
+        assert crop.focal_px == pytest.approx(alone.focal_px, rel=1e-12)
+        np.testing.assert_allclose(crop.R_crop_camera, alone.R_crop_camera, rtol=0, atol=1e-13)
+    assert crops_around_joints(joints[2:3], SIZE_PX) == [None]
 
 
 def _palm_of(camera: Camera, joints: Array) -> tuple[Array, float, Array, Array]:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from engine.hand_model.rotations import matrix_from_axis_angle
 from engine.synthetic.rigs import look_at
-from engine.triangulation import Observations, RobustConfig, Triangulated, residuals_px, triangulate, weighted_dlt
+from engine.triangulation import (
+    Observations,
+    RobustConfig,
+    Triangulated,
+    residuals_px,
+    triangulate,
+    view_medians,
+    weighted_dlt,
+)
 
 Array = NDArray[np.float64]
 Layout = Literal["dome", "line"]
@@ -326,3 +334,13 @@ def test_points_behind_a_view_are_far_off() -> None:
     residual = residuals_px(observed, behind)
     assert (residual[0] > 1e5).all()
     np.testing.assert_allclose(residuals_px(observed, joints), 0.0, atol=1e-9)
+
+
+def test_a_median_is_over_what_a_view_has() -> None:
+    rng = np.random.default_rng(8)
+    values = rng.normal(0.0, 1.0, (6, 21))
+    usable = rng.random((6, 21)) < np.linspace(0.0, 1.0, 6)[:, None]
+    values[~usable] = np.nan
+    found = view_medians(values, usable)
+    assert found[0] == np.inf
+    np.testing.assert_array_equal(found[1:], np.nanmedian(values[1:], axis=1))

@@ -52,6 +52,12 @@ def test_the_axis_stays_and_a_quarter_turn_is_the_right_hand_rule(vector: np.nda
     np.testing.assert_allclose(quarter @ point, [-point[1], point[0], point[2]], atol=1e-15)
 
 
+@given(arrays(np.float64, (4, 3), elements=UNIT), arrays(np.float64, (4, 3), elements=UNIT))
+def test_a_skew_matrix_makes_the_cross_product(vectors: np.ndarray, others: np.ndarray) -> None:
+    made = (rot.skew_from_vector(vectors) @ others[..., None])[..., 0]
+    np.testing.assert_allclose(made, np.cross(vectors, others), rtol=0, atol=1e-15)
+
+
 def test_quaternions_are_x_y_z_w() -> None:
     np.testing.assert_allclose(rot.quaternion_from_axis_angle([np.pi, 0.0, 0.0]), [1.0, 0.0, 0.0, 0.0], atol=1e-15)
     np.testing.assert_allclose(rot.quaternion_from_matrix(np.eye(3)), [0.0, 0.0, 0.0, 1.0])
