@@ -210,7 +210,7 @@ class Camera:
     def moved(self, way_world: NDArray[np.float64]) -> Camera:
         """Return the same camera, further on in the world by `(3,)`, metres."""
         # What is known of its lens goes along.
-        _ = self._invertible_radius
+        _ = self._distorts, self._invertible_radius
         camera = copy.copy(self)
         T = self.T_camera_world.copy()
         T[:3, 3] -= T[:3, :3] @ way_world
