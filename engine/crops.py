@@ -224,7 +224,7 @@ def sample_crop(image_bgr: NDArray[np.uint8], camera: Camera, crop: CropCamera) 
 def _between(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Interpolate nodes `(G, G, 2)`: one of each pixel up to the last node `(S, S, 2)`, S being (G - 1) steps.
 
-    First down, then across, as products with the shares of both ends of a step; OpenCV's warpings take five times as
+    First down, then across, as products with the shares of both ends of a step; OpenCV's warping takes seven times as
     long.
     """
     steps = len(nodes) - 1
