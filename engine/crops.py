@@ -231,7 +231,8 @@ def _between(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
     side = steps * NODE_SPACING_PX
     across = np.concatenate([nodes[:, :-1], nodes[:, 1:]], axis=2).reshape(steps + 1, -1)
     down = np.stack([across[:-1], across[1:]], axis=1)
-    return ((_SHARES @ down).reshape(side, steps, 4) @ _SHARES_OF_BOTH).reshape(side, side, 2)
+    places: NDArray[np.float32] = (_SHARES @ down).reshape(side, steps, 4) @ _SHARES_OF_BOTH
+    return places.reshape(side, side, 2)
 
 
 @cache
