@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration import Rig
 from calibration.drift import DriftMonitor, Sighting, Verdict
+from capture.frames import Frame
 from server.drift.policy import Policy, consequence
 from server.drift.status import DriftStatus
 from server.pipeline import Pipeline
@@ -25,6 +25,8 @@ _log = logging.getLogger("usthand.drift")
 _JUDGE_S: Final = 0.5
 _LOOK_S: Final = 3.0
 _LOOK_AGAIN_S: Final = 0.5
+# A picture bears out another one that was exposed so much before it; frames come when they come.
+_LATER_NS: Final = 400_000_000
 _IDLE_S: Final = 0.1
 _MOST_WAITING: Final = 256
 
@@ -62,6 +64,7 @@ class DriftWatch:
         self._judged_s = self._looked_s = time.monotonic()
         self._view = 0
         self._again = False
+        self._exposed_ns: int | None = None
 
     @property
     def status(self) -> DriftStatus:
@@ -163,23 +166,29 @@ class DriftWatch:
 
     def _look(self) -> None:
         """Look at the newest picture of the next camera, or once more of one that is in doubt."""
-        if not self._again:
+        again, self._again = self._again, False
+        if not again:
             self._view = (self._view + 1) % len(self._rig)
-        self._again = False
+            self._exposed_ns = None
         with self._pipeline.borrow() as solved:
-            image = None if solved is None or solved.rig is not self._rig else _picture(solved, self._view)
+            frame = None if solved is None or solved.rig is not self._rig else solved.frame_set.frames[self._view]
+            if frame is not None and not self._is_later(frame):
+                # Where sets are few the newest picture is still the one that is in doubt: it would bear itself out.
+                self._again = True
+                return
+            image = None if frame is None else frame.image_bgr.copy()
         # From here on the frame set's memory is free again: the picture is a copy.
-        if image is not None:
+        if frame is not None and image is not None:
+            self._exposed_ns = frame.timestamp_ns
             with self._lock:
                 self._again = self._monitor.look(self._view, image)
+
+    def _is_later(self, frame: Frame) -> bool:
+        """Whether a picture was taken long enough after the one that it is to bear out."""
+        return self._exposed_ns is None or frame.timestamp_ns - self._exposed_ns >= _LATER_NS
 
     def _publish(self) -> None:
         verdicts = self._monitor.verdicts
         follows = consequence(verdicts, self._policy)
         self._status = DriftStatus(self._policy, {verdict.camera_id: verdict for verdict in verdicts}, follows)
         self._pipeline.mask(self._rig, follows.masked, follows.suspect)
-
-
-def _picture(solved: Solved, view: int) -> NDArray[np.uint8] | None:
-    frame = solved.frame_set.frames[view]
-    return None if frame is None else frame.image_bgr.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -103,6 +104,37 @@ def test_a_repaired_calibration_takes_the_camera_back(acting, running, client, e
     acting.act(repaired, 5.0)
     assert running.pipeline.masked == frozenset()
     assert client.get("/readyz").json()["calibration"]["fit"] == "fits"
+
+
+def test_a_picture_does_not_bear_itself_out(rig, session, engine, monkeypatch):
+    pipeline = Pipeline(session, engine, rig)
+    watch = DriftWatch(pipeline)
+    looked = []
+
+    class Doubting:
+        verdicts = ()
+
+        def look(self, view, _):
+            looked.append((view, now_s))
+            return True
+
+        def judge(self):
+            return ()
+
+    monkeypatch.setattr(watch, "_monitor", Doubting())
+    frame_set = session.frame_set()
+    exposed_s = 0.0
+    for step in range(80):
+        now_s = 1e6 + step * 0.1
+        if now_s - 1e6 >= exposed_s + 1.5:
+            exposed_s += 1.5
+        frames = tuple(replace(frame, timestamp_ns=int(1e9 * exposed_s)) for frame in frame_set.frames)
+        solved = Solved(replace(frame_set, frames=frames), rig, (), 0, 0, "fake-1")
+        monkeypatch.setattr(pipeline, "borrow", lambda solved=solved: nullcontext(solved))
+        watch.work(now_s)
+    # A set comes every 1.5 s, and a picture in doubt is looked at twice a second: only at new ones, of the same camera.
+    assert len(looked) == 6
+    assert len({view for view, _ in looked}) == 1
 
 
 def test_the_engine_does_not_get_the_frames_of_a_masked_camera(rig, session, engine):
