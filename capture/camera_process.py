@@ -38,6 +38,7 @@ _MAX_BACKOFF_NS = 10 * _SECOND_NS
 _STEADY_NS = 10 * _SECOND_NS
 _FPS_WINDOW = 32
 _FPS_PATIENCE = 3
+_ARRIVAL_MS = 10.0
 
 
 class CameraProcess:
@@ -349,8 +350,9 @@ class CameraProcess:
                 f"max_skew_ms {config.max_skew_ms:g} is more than half of the frame interval at {info.fps:g} frames a "
                 f"second: frames of neighbouring instants may be matched; set it below {500 / info.fps:.3g}",
             )
-        ahead = int(info.fps * config.offsets_apart_ms / 1e3)
-        if ahead + 1 >= config.most_waiting:
+        # Frames of one instant are up to the skew apart besides, and take their time to arrive.
+        ahead = int(info.fps * (config.offsets_apart_ms + config.max_skew_ms + _ARRIVAL_MS) / 1e3)
+        if config.offsets_apart_ms > 0 and ahead + 1 >= config.most_waiting:
             warnings += (
                 f"ring_slots {config.ring_slots} is too few for time offsets that are {config.offsets_apart_ms:g} ms "
                 f"apart at {info.fps:g} frames a second: sets go out without the camera whose pictures come last; set "

@@ -46,16 +46,20 @@ class FrameSet:
         frames: One entry a camera, in the rig's order; None where the view is missing.
         skew_ms: Latest minus earliest exposure in the set.
         release: Gives the frames' memory back to the ring; calling it again does nothing.
+        instant_ns: Its time, where it is not that of the frames that are left.
     """
 
     id: int
     frames: tuple[Frame | None, ...]
     skew_ms: float
     release: Callable[[], None] = field(default=_nothing_to_release, repr=False)
+    instant_ns: int | None = None
 
     @property
     def timestamp_ns(self) -> int:
         """Median exposure time of the views that are there."""
+        if self.instant_ns is not None:
+            return self.instant_ns
         return int(np.median([frame.timestamp_ns for frame in self.frames if frame is not None]))
 
     @property

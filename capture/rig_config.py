@@ -167,8 +167,8 @@ class SyntheticSource(_Section):
 
     Args:
         frames: Length of the sequence; None never ends (and cannot be read losslessly to its end).
-        loop: Start again at the end (live only): each picture is rendered once and then kept, so that later rounds cost
-            no more than a camera's own pictures would.
+        loop: Start again at the end (live only): each picture is rendered once and then kept, up to 256 MB a camera, so
+            that later rounds cost no more than a camera's own pictures would.
     """
 
     section: ClassVar[str] = "a synthetic source"

@@ -91,9 +91,12 @@ class CaptureSession:
             len(rig),
             config.max_skew_ms,
             lossless=mode == "lossless",
-            wait_ms=config.max_skew_ms + config.offsets_apart_ms + DEFAULT_EXTRA_WAIT_MS
-            if any(isinstance(camera.source, OpenCVSource) for camera in config.cameras)
-            else _WORK_WAIT_MS,
+            wait_ms=config.offsets_apart_ms
+            + (
+                config.max_skew_ms + DEFAULT_EXTRA_WAIT_MS
+                if any(isinstance(camera.source, OpenCVSource) for camera in config.cameras)
+                else _WORK_WAIT_MS
+            ),
             max_pending=config.most_waiting,
             on_drop=self._on_drop,
         )

@@ -402,8 +402,8 @@ class Pipeline:
 
 
 def _without(frame_set: FrameSet, masked: frozenset[str]) -> FrameSet:
-    """The set as the engine gets it: without the frames of masked cameras."""
-    if not masked:
+    """The set as the engine gets it: without the frames of masked cameras, and of the same instant as with them."""
+    if not masked or not frame_set.view_ids:
         return frame_set
     kept = tuple(None if frame is None or frame.camera_id in masked else frame for frame in frame_set.frames)
-    return replace(frame_set, frames=kept)
+    return replace(frame_set, frames=kept, instant_ns=frame_set.timestamp_ns)

@@ -266,10 +266,15 @@ def _message(verdict: Verdict) -> str:
             return f"this or the other camera no longer fits its calibration, two views cannot tell which; {repair}"
         case "out of step" if verdict.late_ms is not None:
             older = "older" if verdict.late_ms > 0 else "younger"
+            # Against the others, so that two cameras say the same of each other: one of them is to be put right.
+            offset = (
+                f", or add about {-verdict.late_ms:.0f} to its time_offset_ms in the rig file"
+                if verdict.late_ms > 0
+                else ""
+            )
             return (
                 f"its pictures are some {abs(verdict.late_ms):.0f} ms {older} than their stamps say, against the other "
-                f"cameras; check trigger, exposure and buffers, or add about {-verdict.late_ms:.0f} to its "
-                "time_offset_ms in the rig file"
+                f"cameras; check trigger, exposure and buffers{offset}"
             )
         case "trusted":
             return verdict.message

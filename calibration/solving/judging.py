@@ -328,7 +328,14 @@ def _late(late_s: Mapping[str, float]) -> list[str]:
     return [
         f"{i} takes its pictures {abs(1e3 * (late_s[i] - late_s[first])):.0f} ms "
         f"{'later' if late_s[i] > late_s[first] else 'earlier'} than its timestamps say, against {first}: the "
-        f"calibration allows for it; for tracking hands, add {1e3 * (late_s[i] - late_s[first]):.0f} to its "
-        "time_offset_ms in the rig file, or trigger the cameras"
+        f"calibration allows for it; for tracking hands, {_offset(1e3 * (late_s[i] - late_s[first]))} in the rig file, "
+        "or trigger the cameras"
         for i in off[first]
     ]
+
+
+def _offset(late_ms: float) -> str:
+    """What puts a camera's stamps right. None may be moved on: nothing is exposed after it has arrived."""
+    if late_ms < 0:
+        return f"add {late_ms:.0f} to its time_offset_ms"
+    return f"add {-late_ms:.0f} to the time_offset_ms of all others"

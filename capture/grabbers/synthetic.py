@@ -22,6 +22,7 @@ _HEADROOM_FASTER = 1.5
 _MAX_STRIDE = 1000
 # Some 70 kB a picture of 640 x 480, and hardly to be told from it.
 _JPEG_QUALITY = 95
+_MOST_BYTES = 256 << 20
 _MOST = 0.9
 _ENDLESS = sys.maxsize
 
@@ -82,6 +83,7 @@ class SyntheticGrabber:
         # A sequence that does not begin again is one round without an end.
         self._round = source.frames if self._loop and source.frames is not None else _ENDLESS
         self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._kept_bytes = 0
         self._interval_ns = 0
         self._epoch_ns = 0
         self._next = 0
@@ -155,8 +157,9 @@ class SyntheticGrabber:
         if kept is not None:
             return kept
         image = self._scene.render(self._camera, place)
-        if self._loop:
+        if self._loop and self._kept_bytes < _MOST_BYTES:
             _, self._kept[place] = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
+            self._kept_bytes += self._kept[place].nbytes
         return image
 
     def close(self) -> None:

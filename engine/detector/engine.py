@@ -144,7 +144,8 @@ class DetectorEngine:
             search.wait()
             followed_s = time.perf_counter()
             for found in self._finder.new_hands(search, self._roster):
-                self._take_in(found, now_ns)
+                # Nothing is known yet of how it moves; one that was lost moves as it may.
+                rigs.pop(self._take_in(found, now_ns).id, None)
         finally:
             # Whatever happens, nobody reads the frames once this returns: their memory is used again.
             wait([look for asked in looks.values() for look in asked])
@@ -160,7 +161,7 @@ class DetectorEngine:
             if track.estimate is not None
         )
 
-    def _take_in(self, found: Found, now_ns: int) -> None:
+    def _take_in(self, found: Found, now_ns: int) -> Track:
         """Start a track, or find a lost one again."""
         track = self._roster.lost_at(found.side, found.triangulated.joints_world)
         if track is None:
@@ -172,6 +173,7 @@ class DetectorEngine:
             track = Track(self._roster.next_id(), found.side, models, shape, smoother)
             self._roster.add(track)
         track.update(found.triangulated, found.views, now_ns)
+        return track
 
     def _follow(
         self,

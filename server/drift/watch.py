@@ -27,6 +27,8 @@ _LOOK_S: Final = 3.0
 _LOOK_AGAIN_S: Final = 0.5
 # A picture bears out another one that was exposed so much before it; frames come when they come.
 _LATER_NS: Final = 400_000_000
+# Pictures of one camera in a row: one, and what may bear it out.
+_MOST_LOOKS: Final = 4
 _IDLE_S: Final = 0.1
 _MOST_WAITING: Final = 256
 
@@ -64,6 +66,7 @@ class DriftWatch:
         self._judged_s = self._looked_s = time.monotonic()
         self._view = 0
         self._again = False
+        self._looks = 0
         self._exposed_ns: int | None = None
 
     @property
@@ -169,7 +172,7 @@ class DriftWatch:
         again, self._again = self._again, False
         if not again:
             self._view = (self._view + 1) % len(self._rig)
-            self._exposed_ns = None
+            self._looks, self._exposed_ns = 0, None
         with self._pipeline.borrow() as solved:
             frame = None if solved is None or solved.rig is not self._rig else solved.frame_set.frames[self._view]
             if frame is not None and not self._is_later(frame):
@@ -180,8 +183,11 @@ class DriftWatch:
         # From here on the frame set's memory is free again: the picture is a copy.
         if frame is not None and image is not None:
             self._exposed_ns = frame.timestamp_ns
+            self._looks += 1
             with self._lock:
-                self._again = self._monitor.look(self._view, image)
+                doubt = self._monitor.look(self._view, image)
+            # A camera that stays in doubt must not keep the others from being looked at.
+            self._again = doubt and self._looks < _MOST_LOOKS
 
     def _is_later(self, frame: Frame) -> bool:
         """Whether a picture was taken long enough after the one that it is to bear out."""

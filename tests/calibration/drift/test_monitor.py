@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from calibration.drift import DriftMonitor
+from calibration.drift import DriftMonitor, Verdict
+from calibration.drift.monitor import _message
 from engine.synthetic.rigs import make_rig
 from tests.calibration.drift.support import TILT, hands, picture, show, states, turned
 
@@ -147,3 +148,12 @@ def test_hands_that_fit_overrule_a_background_that_moves():
     said = show(monitor, _moving(None, 8.0, 3.0))
     assert not [v for _, verdicts in said for v in verdicts if v.blamed]
     assert monitor.verdicts[1].picture_turned_deg > 0.5, "it is said all the same"
+
+
+def test_only_the_camera_that_is_late_is_to_be_put_right() -> None:
+    # Two cameras say the same of each other: who followed both would be as far off again.
+    late, early = (_message(Verdict("a", state="out of step", late_ms=ms)) for ms in (60.0, -60.0))
+    assert "60 ms older" in late
+    assert "add about -60 to its time_offset_ms" in late
+    assert "60 ms younger" in early
+    assert "time_offset_ms" not in early
