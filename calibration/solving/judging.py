@@ -325,17 +325,17 @@ def _late(late_s: Mapping[str, float]) -> list[str]:
     """
     off = {one: [i for i in late_s if abs(late_s[i] - late_s[one]) > _PUNCTUAL_S] for one in late_s}
     first = min(off, key=lambda one: len(off[one]))
-    return [
+    if not off[first]:
+        return []
+    said = [
         f"{i} takes its pictures {abs(1e3 * (late_s[i] - late_s[first])):.0f} ms "
         f"{'later' if late_s[i] > late_s[first] else 'earlier'} than its timestamps say, against {first}: the "
-        f"calibration allows for it; for tracking hands, {_offset(1e3 * (late_s[i] - late_s[first]))} in the rig file, "
-        "or trigger the cameras"
+        "calibration allows for it, tracking hands does not"
         for i in off[first]
     ]
-
-
-def _offset(late_ms: float) -> str:
-    """What puts a camera's stamps right. None may be moved on: nothing is exposed after it has arrived."""
-    if late_ms < 0:
-        return f"add {late_ms:.0f} to its time_offset_ms"
-    return f"add {-late_ms:.0f} to the time_offset_ms of all others"
+    # Against the latest one, so that all can be followed at once and nothing is exposed after it has arrived.
+    latest_s = max(late_s.values())
+    offsets_ms = {i: round(1e3 * (late - latest_s)) for i, late in late_s.items()}
+    listed = ", ".join(f"{i} {offset}" for i, offset in offsets_ms.items() if offset)
+    said[-1] += f"; trigger the cameras, or add to time_offset_ms in the rig file: {listed}"
+    return said

@@ -85,6 +85,8 @@ def test_the_odd_camera_is_called_late_also_where_it_is_the_first() -> None:
     reasons = judge(held_out, RIG[:1], [view("cam0")], {"cam0": WeakNumber("fx", 1.0, 1.0)}, late_s).reasons
     assert len(reasons) == 1
     assert "cam0 takes its pictures 50 ms later than its timestamps say, against cam1" in reasons[0]
+    # All of it can be followed at once, and puts no exposure behind the arrival of its picture.
+    assert reasons[0].endswith("add to time_offset_ms in the rig file: cam1 -50, cam2 -51, cam3 -49")
 
 
 def test_a_picture_that_was_hardly_covered_is_said() -> None:
