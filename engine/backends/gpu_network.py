@@ -24,12 +24,13 @@ _Module = TypeVar("_Module", bound=nn.Module)
 _CHANNEL_GROUP = 8
 
 
-def for_gpu(network: UstHandNetwork, precision: torch.dtype) -> UstHandNetwork:
+def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: bool = True) -> UstHandNetwork:
     """A copy of a network, on the same device, that computes the same with fewer and smaller numbers.
 
     Args:
         network: Ready to evaluate.
         precision: Of the convolutions but the heatmaps' own, and those of a staged trunk's first stage.
+        own_kernels: Whether parts that have a kernel of the project's own are replaced by it.
 
     Returns:
         The copy. It makes no mesh and cannot be trained or exported.

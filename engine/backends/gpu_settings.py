@@ -48,6 +48,8 @@ class GpuSettings:
         precision: Of the trunk, the decoder and the joint graph's maps. All after them, and all geometry, is float32.
         tf32: Products of matrices between features round their factors to ten bits; none of geometry does.
         fused_convolutions: A convolution, what is added to it and its ReLU are one kernel of cuDNN's.
+        own_kernels: Parts of the network that have a kernel of the project's own run in it; without, for comparison, in
+            PyTorch's operators.
         compiled: How the step is compiled; None runs PyTorch's own kernels.
         captured: The frame is one CUDA graph; without it, for comparison, every kernel is launched by itself.
     """
@@ -56,5 +58,6 @@ class GpuSettings:
     precision: Precision = "float16"
     tf32: bool = True
     fused_convolutions: bool = True
+    own_kernels: bool = True
     compiled: CompileSettings | None = field(default_factory=CompileSettings)
     captured: bool = True

@@ -116,7 +116,8 @@ class TorchCudaRuntime:
         torch.cuda.set_device(self._device)
         torch.cuda.init()  # type: ignore[no-untyped-call]
         with self._failures("opening"):
-            self._network = for_gpu(network, getattr(torch, settings.precision)).to(self._device)
+            precision = getattr(torch, settings.precision)
+            self._network = for_gpu(network, precision, own_kernels=settings.own_kernels).to(self._device)
             self._driver: Any = importlib.import_module("cuda.bindings.driver")
             # PyTorch makes a context only once there is something to hold.
             torch.zeros(1, device=self._device)

@@ -80,7 +80,7 @@ def _launched(queries: Tensor, points: Tensor, k: int) -> Tensor:
     batch, queries_count, points_count = _check(queries, points, k)
     if queries.device != points.device:
         raise ValueError(f"{_NAME}: queries are on {queries.device}, points on {points.device}")
-    library = _library(queries.device.index)
+    library = loaded_library(queries.device.index)
     if library is None:
         return _sorted(queries, points, k)
     queries, points = queries.contiguous(), points.contiguous()
@@ -100,7 +100,7 @@ def _launched(queries: Tensor, points: Tensor, k: int) -> Tensor:
 
 
 @cache
-def _library(index: int) -> KernelLibrary | None:
+def loaded_library(index: int) -> KernelLibrary | None:
     """The kernels on one of this process's GPUs; None where they cannot be loaded."""
     with torch.cuda.device(index):
         # Makes this thread use the device's context, which it may not have done yet.
@@ -108,7 +108,7 @@ def _library(index: int) -> KernelLibrary | None:
         try:
             return KernelLibrary()
         except EngineError as error:
-            logging.getLogger(__name__).warning("nearest points are found by sorting, which is slower: %s", error)
+            logging.getLogger(__name__).warning("PyTorch's operators are used, which are slower: %s", error)
             return None
 
 

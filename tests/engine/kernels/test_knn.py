@@ -174,13 +174,13 @@ def test_a_gpu_that_the_kernels_do_not_load_on_is_said(
     def refuse() -> KernelLibrary:
         raise EngineError("the GPU has compute capability 7.0")
 
-    torch_op._library.cache_clear()
+    torch_op.loaded_library.cache_clear()
     monkeypatch.setattr(torch_op, "KernelLibrary", refuse)
     monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: None)
-    assert torch_op._library(0) is None
-    assert torch_op._library(0) is None
+    assert torch_op.loaded_library(0) is None
+    assert torch_op.loaded_library(0) is None
     assert [record.getMessage() for record in caplog.records] == [
-        "nearest points are found by sorting, which is slower: the GPU has compute capability 7.0"
+        "PyTorch's operators are used, which are slower: the GPU has compute capability 7.0"
     ]
-    torch_op._library.cache_clear()
+    torch_op.loaded_library.cache_clear()

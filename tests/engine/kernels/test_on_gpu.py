@@ -115,7 +115,7 @@ def test_a_captured_graph_sees_new_points_each_time() -> None:
 def test_the_network_finds_neighbours_by_the_kernel_in_any_thread() -> None:
     queries, points = (torch.randn(1, count, 3, device="cuda") for count in (21, 672))
     wanted = brute_force(queries.cpu().numpy(), points.cpu().numpy(), 16)
-    assert torch_op._library(queries.device.index) is not None
+    assert torch_op.loaded_library(queries.device.index) is not None
     found = [nearest(queries, points, 16)]
 
     def elsewhere() -> None:
