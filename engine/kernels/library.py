@@ -28,8 +28,12 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+_MANO_INPUT: Final = "usthand_mano_input"
+_MANO: Final = "usthand_mano"
+_JOINTS: Final = 21
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
+_HAND_THREADS: Final = 256
 
 
 def knn_kernel(points_count: int, wide: bool) -> str:
@@ -106,9 +110,8 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        self._functions = {
-            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS)
-        }
+        names += [_CROPS, _MANO_INPUT, _MANO]
+        self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
         self,
@@ -179,6 +182,37 @@ class KernelLibrary:
             (pixels, places, nodes, crops),
             (size_px,),
         )
+
+    def mano_input(self, stream: int, *pointers: int, hands: int, channels: int) -> None:
+        """Make what MANO's head reads.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers to joints, features, weight and bias of the norm, those of the embedding, and to
+                what is written: `(hands, 21, 35)`. `mano.cu` has their shapes.
+            hands: N.
+            channels: Of the features: 32, 64, 96 or 128.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(_MANO_INPUT, (_JOINTS, hands, 1), (channels, 1, 1), stream, pointers, ())
+
+    def mano(self, stream: int, *pointers: int, hands: int, posed: bool) -> None:
+        """Make hands of joints and of what MANO's head says.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers to joints, parameters, rest points and their directions, tips' weights and pose
+                directions, then to what is written: joints, rotations, shape, translation, rest points, global
+                rotations and MANO's joints. `mano.cu` has their shapes.
+            hands: N.
+            posed: Whether tips have pose directions; the pointer to them is not read if not.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(_MANO, (hands, 1, 1), (_HAND_THREADS, 1, 1), stream, pointers, (int(posed),))
 
     def close(self) -> None:
         """Unload the kernels; their context must be current."""

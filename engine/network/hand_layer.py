@@ -139,8 +139,11 @@ class HandLayer(nn.Module):
     def _posed_tips(self, rest: RestHand, rotations: Tensor) -> Tensor:
         if not self.has_pose_directions:
             return rest.tips
-        columns = self.pose_directions.reshape(self.pose_directions.shape[0], -1, 3)[:, self._tips].flatten(1)
-        return rest.tips + self._corrections(rotations, columns)
+        return rest.tips + self._corrections(rotations, self.tip_directions())
+
+    def tip_directions(self) -> Tensor:
+        """Pose correctives of the tips `(135, 5 * 3)`."""
+        return self.pose_directions.reshape(self.pose_directions.shape[0], -1, 3)[:, self._tips].flatten(1)
 
     def _corrections(self, rotations: Tensor, directions: Tensor) -> Tensor:
         """Pose correctives `(B, N, 3)`, or nothing where the model has none."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engine.hand_model.model import SHAPE_SIZE, HandModel
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.constants import constant
-from engine.network.hand_frame import hand_frame, palm_rotation, skew
+from engine.network.hand_frame import HandFrame, hand_frame, palm_rotation, skew
 from engine.network.hand_layer import HandLayer, PosedHands, RestHand
 
 _ROTATIONS = 16
@@ -84,40 +84,52 @@ class ManoHead(nn.Module):
         frame = hand_frame(joints)
         seen = torch.cat([self.embed(features), frame.to_hand(joints)], dim=-1)
         parameters = self.to_parameters(self.mlp(seen.flatten(1)))
-        corrections = rotation_from_6d(parameters[:, :-SHAPE_SIZE].unflatten(-1, (_ROTATIONS, 6)))
-        shape = _MOST_SHAPE * torch.tanh(parameters[:, -SHAPE_SIZE:] / _MOST_SHAPE)
-        rest = self.layer.rest(shape)
-        rest_joints = torch.cat([rest.joints, rest.tips], dim=1).index_select(1, self.layer.canonical)
-        root = frame.R_local_hand @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
-        rotations, fingers = self._follow(root, joints, rest_joints, corrections[:, 1:])
-        unmoved = self.layer.pose_globally(rest, rotations, root, fingers, torch.zeros_like(joints[:, 0]))
-        palm = constant(_PALM, joints.device, torch.int64)
-        translation = (joints.index_select(1, palm) - unmoved.joints.index_select(1, palm)).mean(dim=1)
-        posed = PosedHands(
-            unmoved.joints + translation[:, None], unmoved.rotations, unmoved.mano_joints + translation[:, None]
-        )
-        return ManoOutput(rotations, shape, translation, rest, posed)
+        return pose_hands(self.layer, joints, frame, parameters)
 
-    @staticmethod
-    def _follow(root: Tensor, joints: Tensor, rest_joints: Tensor, corrections: Tensor) -> tuple[Tensor, Tensor]:
-        """Swing each bone to where its joints are seen, corrected.
 
-        Returns:
-            All rotations relative to their parents `(N, 16, 3, 3)`; the fingers' global ones `(N, 5, 3, 3, 3)`.
-        """
-        seen, rest = _bone_directions(joints), _bone_directions(rest_joints)
-        corrections = corrections.unflatten(1, (5, 3))
-        turned = root[:, None]
-        local, globally = [], []
-        for level in range(3):
-            here = slice(level, level + 1)
-            wanted = turned.transpose(-1, -2) @ seen[..., here]
-            rotation = swing(rest[..., here], wanted) @ corrections[:, :, level]
-            turned = turned @ rotation
-            local.append(rotation)
-            globally.append(turned)
-        rotations = torch.cat([root[:, None], torch.stack(local, dim=2).flatten(1, 2)], dim=1)
-        return rotations, torch.stack(globally, dim=2)
+def pose_hands(layer: HandLayer, joints: Tensor, frame: HandFrame, parameters: Tensor) -> ManoOutput:
+    """Pose hands by where their joints are seen, and by what the head's network says of them.
+
+    Args:
+        layer: The hand model.
+        joints: Refined query points `(N, 21, 3)`, metres, local frame.
+        frame: Theirs.
+        parameters: Six numbers of each rotation's correction, then the shape before its bound `(N, 106)`.
+    """
+    corrections = rotation_from_6d(parameters[:, :-SHAPE_SIZE].unflatten(-1, (_ROTATIONS, 6)))
+    shape = _MOST_SHAPE * torch.tanh(parameters[:, -SHAPE_SIZE:] / _MOST_SHAPE)
+    rest = layer.rest(shape)
+    rest_joints = torch.cat([rest.joints, rest.tips], dim=1).index_select(1, layer.canonical)
+    root = frame.R_local_hand @ corrections[:, 0] @ palm_rotation(rest_joints).transpose(-1, -2)
+    rotations, fingers = _follow(root, joints, rest_joints, corrections[:, 1:])
+    unmoved = layer.pose_globally(rest, rotations, root, fingers, torch.zeros_like(joints[:, 0]))
+    palm = constant(_PALM, joints.device, torch.int64)
+    translation = (joints.index_select(1, palm) - unmoved.joints.index_select(1, palm)).mean(dim=1)
+    posed = PosedHands(
+        unmoved.joints + translation[:, None], unmoved.rotations, unmoved.mano_joints + translation[:, None]
+    )
+    return ManoOutput(rotations, shape, translation, rest, posed)
+
+
+def _follow(root: Tensor, joints: Tensor, rest_joints: Tensor, corrections: Tensor) -> tuple[Tensor, Tensor]:
+    """Swing each bone to where its joints are seen, corrected.
+
+    Returns:
+        All rotations relative to their parents `(N, 16, 3, 3)`; the fingers' global ones `(N, 5, 3, 3, 3)`.
+    """
+    seen, rest = _bone_directions(joints), _bone_directions(rest_joints)
+    corrections = corrections.unflatten(1, (5, 3))
+    turned = root[:, None]
+    local, globally = [], []
+    for level in range(3):
+        here = slice(level, level + 1)
+        wanted = turned.transpose(-1, -2) @ seen[..., here]
+        rotation = swing(rest[..., here], wanted) @ corrections[:, :, level]
+        turned = turned @ rotation
+        local.append(rotation)
+        globally.append(turned)
+    rotations = torch.cat([root[:, None], torch.stack(local, dim=2).flatten(1, 2)], dim=1)
+    return rotations, torch.stack(globally, dim=2)
 
 
 def _bone_directions(joints: Tensor) -> Tensor:
