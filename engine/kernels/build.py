@@ -25,6 +25,7 @@ DATA: Final = FOLDER / "data"
 SOURCES: Final = (
     "crops.cu",
     "crops_core.h",
+    "flow.cu",
     "hand_math.h",
     "kernels.cu",
     "knn.cu",

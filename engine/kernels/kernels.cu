@@ -1,5 +1,6 @@
 // All kernels in one translation unit: one binary, loaded in one go.
 
 #include "crops.cu"
+#include "flow.cu"
 #include "knn.cu"
 #include "mano.cu"

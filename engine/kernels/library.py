@@ -20,6 +20,9 @@ KNN_POINTS: Final = (32, 384, 672, 1344)
 """So many points hold the variants of the nearest-points kernel."""
 
 MOST_POINTS: Final = KNN_POINTS[-1]
+MOST_VIEWS: Final = 8
+"""Views that the flow's kernel triangulates from."""
+
 CROP_MULTIPLE_PX: Final = 32
 """The side of a crop that the crops' kernel makes is a multiple of this."""
 
@@ -28,12 +31,15 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+_FLOW_CLOUD: Final = "usthand_flow_cloud"
 _MANO_INPUT: Final = "usthand_mano_input"
 _MANO: Final = "usthand_mano"
 _JOINTS: Final = 21
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 _HAND_THREADS: Final = 256
+_FLOW_THREADS: Final = 384
+_POINTS_A_BLOCK: Final = 8
 
 
 def knn_kernel(points_count: int, wide: bool) -> str:
@@ -110,7 +116,7 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, _MANO_INPUT, _MANO]
+        names += [_CROPS, _FLOW_CLOUD, _MANO_INPUT, _MANO]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
@@ -182,6 +188,26 @@ class KernelLibrary:
             (pixels, places, nodes, crops),
             (size_px,),
         )
+
+    def flow_cloud(self, stream: int, *pointers: int, hands: int, views: int, hypotheses: int) -> None:
+        """Make the flow's joints of each view and triangulate them.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers to conditions, centers, noise, confidence, view mask, projections and the flow's
+                two weights, then to what is written: keypoints, points, the hand's axes, and start and anchors in its
+                frame. `flow.cu` has their shapes.
+            hands: N.
+            views: V, `MOST_VIEWS` at most.
+            hypotheses: M.
+
+        Raises:
+            EngineError: If there are more views than the kernel takes, or the launch fails.
+        """
+        if not 1 <= views <= MOST_VIEWS:
+            raise EngineError(f"{views} views: the kernel takes 1..{MOST_VIEWS}")
+        blocks = -(-_JOINTS * (1 + hypotheses) // _POINTS_A_BLOCK)
+        self._launch(_FLOW_CLOUD, (blocks, hands, 1), (_FLOW_THREADS, 1, 1), stream, pointers, (views, hypotheses))
 
     def mano_input(self, stream: int, *pointers: int, hands: int, channels: int) -> None:
         """Make what MANO's head reads.

@@ -1,7 +1,8 @@
 // MANO of refined joints: what goes into the head's network, and the hand that its answer makes. The network itself,
 // three products of matrices, is PyTorch's. The functions are those of engine/network/mano_head.py and hand_layer.py.
 //
-// All pointers are to contiguous float32 on the device; N hands, D channels.
+// All pointers are to contiguous float32 on the device; N hands, D channels. None is said to be the only one to its memory:
+// what is read would then be loaded where it is used, which is later, and waited for there.
 //
 // usthand_mano_input: grid (21, N, 1), block (D, 1, 1), D being 32, 64, 96 or 128. A block for each joint.
 //   joints (N, 21, 3), features (N, 21, D), norm_weight and norm_bias (D), weight (D, 32), bias (32): read.
@@ -45,9 +46,8 @@ __device__ __forceinline__ float warp_sum(float value, int lanes) {
 }  // namespace usthand
 
 extern "C" __global__ void __launch_bounds__(128)
-    usthand_mano_input(const float* __restrict__ joints, const float* __restrict__ features,
-                       const float* __restrict__ norm_weight, const float* __restrict__ norm_bias,
-                       const float* __restrict__ weight, const float* __restrict__ bias, float* __restrict__ seen) {
+    usthand_mano_input(const float* joints, const float* features, const float* norm_weight, const float* norm_bias,
+                       const float* weight, const float* bias, float* seen) {
   using namespace usthand;
   __shared__ float partial[4][kEmbedded];
   const int joint = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -56,13 +56,17 @@ extern "C" __global__ void __launch_bounds__(128)
   joints += static_cast<size_t>(blockIdx.y) * kJoints * 3;
   features += row * channels;
 
-  // Each warp takes the sums of all channels, and then its own 32 of them to its share of the products.
+  // All that is read, at once. Each warp takes the sums of all channels, and then its own 32 of them to its share of the
+  // products.
   float values[4];
   for (int i = 0; i < 4; ++i) values[i] = i < warps ? features[32 * i + lane] : 0.0f;
   float weights[32];
 #pragma unroll
   for (int i = 0; i < 32; ++i) weights[i] = weight[(32 * warp + i) * kEmbedded + lane];
   const float gain = norm_weight[threadIdx.x], offset = norm_bias[threadIdx.x];
+  const float start = bias[lane];
+  const Vector wrist = vector_at(joints), index = vector_at(joints + 3 * 5), middle = vector_at(joints + 3 * 9);
+  const Vector little = vector_at(joints + 3 * 17), here = vector_at(joints + 3 * joint);
   const float mean = warp_sum((values[0] + values[1]) + (values[2] + values[3]), 32) / static_cast<float>(channels);
   float squares = 0.0f, own = 0.0f;
 #pragma unroll
@@ -78,26 +82,23 @@ extern "C" __global__ void __launch_bounds__(128)
   for (int i = 0; i < 32; ++i) sum += __shfl_sync(0xffffffffu, own, i) * weights[i];
   partial[warp][lane] = sum;
   __syncthreads();
-  if (warp > 0) return;
-  sum = bias[lane];
-  for (int i = 0; i < warps; ++i) sum += partial[i][lane];
   float* out = seen + row * (kEmbedded + 3);
-  out[lane] = fmaxf(sum, 0.0f);
-  if (lane == 0) {
-    const Vector middle = vector_at(joints + 3 * 9);
-    const Axes palm = palm_axes(vector_at(joints), vector_at(joints + 3 * 5), middle, vector_at(joints + 3 * 17));
-    const Vector place = times(kHandUnits, palm.seen(minus(vector_at(joints + 3 * joint), middle)));
+  if (warp == 0) {
+    sum = start;
+    for (int i = 0; i < warps; ++i) sum += partial[i][lane];
+    out[lane] = fmaxf(sum, 0.0f);
+  }
+  if (warp == warps - 1 && lane == 0) {
+    const Vector place = times(kHandUnits, palm_axes(wrist, index, middle, little).seen(minus(here, middle)));
     out[kEmbedded] = place.x, out[kEmbedded + 1] = place.y, out[kEmbedded + 2] = place.z;
   }
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    usthand_mano(const float* __restrict__ joints, const float* __restrict__ parameters,
-                 const float* __restrict__ point_template, const float* __restrict__ point_directions,
-                 const float* __restrict__ tip_weights, const float* __restrict__ tip_directions,
-                 float* __restrict__ posed_joints, float* __restrict__ rotations, float* __restrict__ shape,
-                 float* __restrict__ translation, float* __restrict__ rest_points,
-                 float* __restrict__ global_rotations, float* __restrict__ mano_joints, int posed) {
+    usthand_mano(const float* joints, const float* parameters, const float* point_template,
+                 const float* point_directions, const float* tip_weights, const float* tip_directions,
+                 float* posed_joints, float* rotations, float* shape, float* translation, float* rest_points,
+                 float* global_rotations, float* mano_joints, int posed) {
   using namespace usthand;
   __shared__ float wanted[kJoints * 3], given[kParameters], shaped[kShape];
   __shared__ float corrections[kManoJoints][9], local[kManoJoints][9], globally[kManoJoints][9];

@@ -5,7 +5,7 @@ A frame's way through it, with the module of each part:
     crops -> backbone, decoder (backbones) -> heatmaps (heatmaps) -> joint graph (joint_graph)
              and what a trunk that knows hands reads itself (trunk_joints)
           -> GCN and CASA (feature_interaction) -> flow: 1 + M hypotheses a view (flow)
-          -> weighted DLT: query points and anchors (triangulation) -> point features (point_cloud)
+          -> weighted DLT: query points and anchors (triangulation, cloud) -> point features (point_cloud)
           -> STPT (point_transformer) -> MANO (mano_head), covariance (uncertainty)
 
 `forward_sequence` sees all frames of a sequence at once; `step` sees one frame and the state of the frames before, and
@@ -26,16 +26,16 @@ from engine.hand_model.model import HandModel
 from engine.network.backbones import build_backbone
 from engine.network.backbones.base import Features
 from engine.network.backbones.decoder import Decoder
+from engine.network.cloud import CloudMaker, make_cloud
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import FeatureInteraction
 from engine.network.flow import ConditionalRealNvp
-from engine.network.hand_frame import hand_frame
 from engine.network.heatmaps import HeatmapHead
 from engine.network.joint_graph import JointGraph
 from engine.network.mano_head import ManoHead
 from engine.network.point_cloud import PointFeatures
 from engine.network.point_transformer import PointTransformer
-from engine.network.triangulation import observation_weights, project, weighted_dlt
+from engine.network.triangulation import observation_weights, project
 from engine.network.trunk_joints import TrunkJoints, read_landmarks
 from engine.network.uncertainty import AnchorCovariance
 
@@ -151,6 +151,8 @@ class UstHandNetwork(nn.Module):
         self.covariance = AnchorCovariance()
         # Off where nobody reads the mesh, and it would be made anew for every frame; its vertices are none then.
         self.makes_mesh = True
+        # Another where there is something faster than PyTorch's operators.
+        self.make_cloud: CloudMaker = make_cloud
 
     def empty_state(self, hands: int) -> tuple[Tensor, Tensor]:
         """The state before the first frame: keys and values `(B, K, 2, past, 21, D)`, validity `(B, past)`."""
@@ -224,31 +226,27 @@ class UstHandNetwork(nn.Module):
         """See N = B T frames, hand by hand; B is the state's."""
         views = self._look(self.look(crops) if levels is None else levels, view_mask)
         hypotheses = self.config.hypotheses
-        # x_0, from the prior's mean, first; then the random samples. `(N, V, 1 + M, 21, 2)`
-        z = torch.cat([torch.zeros_like(noise[:, :, :1]), noise], dim=2)
-        samples = self.flow(z.transpose(2, 3), views.fused, views.center).transpose(2, 3)
-        keypoints = samples[:, :, 0]
-        weights = observation_weights(views.confidence, view_mask)
-        cloud = weighted_dlt(projections, samples.flatten(2, 3), weights.repeat(1, 1, 1 + hypotheses))
-        start, anchors = cloud[:, :JOINTS], cloud[:, JOINTS:]
-        features = self._point_features(views, projections, cloud, view_mask)
-        frame = hand_frame(start)
-        valid = (view_mask.sum(dim=-1) >= _USABLE_VIEWS).to(start.dtype)
+        cloud = self.make_cloud(self.flow, views.fused, views.center, views.confidence, projections, noise, view_mask)
+        features = self._point_features(views, projections, cloud.points, view_mask)
+        frame = cloud.frame()
+        valid = (view_mask.sum(dim=-1) >= _USABLE_VIEWS).to(cloud.points.dtype)
         batch = state.shape[0]
         seen_by_others = torch.cat([state_valid, valid.reshape(batch, -1)], dim=1)
         refined, query_features, state = self.transformer(
-            frame.to_hand(start),
+            cloud.start_in(frame),
             features[:, :JOINTS],
-            frame.to_hand(anchors),
+            cloud.anchors_in(frame),
             features[:, JOINTS:],
             seen_by_others,
             state,
         )
         queries = tuple(frame.to_local(places) for places in refined)
-        joints = queries[-1] if queries else start
+        joints = queries[-1] if queries else cloud.start
         mano = self.mano_head(joints, query_features)
         projected, _ = project(projections, joints)
-        error_px = ((projected - keypoints).square().sum(dim=-1) + _SMALLEST_M).sqrt() * (self.config.input_px / 2)
+        error_px = ((projected - cloud.keypoints).square().sum(dim=-1) + _SMALLEST_M).sqrt() * (
+            self.config.input_px / 2
+        )
         answer = StepOutputs(
             joints=joints,
             mano_joints=mano.posed.joints,
@@ -260,8 +258,8 @@ class UstHandNetwork(nn.Module):
                 if self.makes_mesh
                 else joints[:, :0]
             ),
-            covariance_mm2=self.covariance(anchors.unflatten(1, (hypotheses, JOINTS))),
-            keypoints=keypoints,
+            covariance_mm2=self.covariance(cloud.anchors.unflatten(1, (hypotheses, JOINTS))),
+            keypoints=cloud.keypoints,
             view_confidence=views.confidence,
             reprojection_px=error_px * view_mask[..., None],
             valid=valid,
@@ -273,7 +271,7 @@ class UstHandNetwork(nn.Module):
             heatmaps=views.heatmaps,
             heatmap_joints=views.joints,
             queries=queries,
-            start=start,
+            start=cloud.start,
             flow_log_prob=lambda labels: self.flow.log_prob(labels[..., None, :], views.fused, views.center)[..., 0],
         )
 

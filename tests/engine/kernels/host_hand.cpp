@@ -1,7 +1,19 @@
 // The hand's kernels on the host; launched as engine/kernels/library.py launches them.
 #include "cuda_on_host.h"
 // After it, what of CUDA they are made of being defined.
+#include "flow.cu"
 #include "mano.cu"
+
+extern "C" void host_flow_cloud(const float* conditions, const float* center, const float* noise,
+                                const float* confidence, const float* view_mask, const float* projections,
+                                const float* from_coordinate, const float* to_scale_shift, float* keypoints,
+                                float* points, float* axes, float* start_in_hand, float* anchors_in_hand,
+                                unsigned hands, int views, int hypotheses) {
+  on_host::launch(Dim3{static_cast<unsigned>(21 * (1 + hypotheses) + 7) / 8, hands, 1}, Dim3{384, 1, 1}, [=] {
+    usthand_flow_cloud(conditions, center, noise, confidence, view_mask, projections, from_coordinate, to_scale_shift,
+                       keypoints, points, axes, start_in_hand, anchors_in_hand, views, hypotheses);
+  });
+}
 
 extern "C" void host_mano_input(const float* joints, const float* features, const float* norm_weight,
                                 const float* norm_bias, const float* weight, const float* bias, float* seen,

@@ -8,10 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import engine.backends.gpu_cloud  # noqa: E402, F401 # registers the operator
 from engine.backends.gpu_hand import GpuManoHead  # noqa: E402
 from engine.kernels.torch_op import loaded_library  # noqa: E402
 from engine.network.config import PRESETS  # noqa: E402
-from tests.engine.kernels.hands import a_head, seen_joints  # noqa: E402
+from tests.engine.kernels.hands import a_flow, a_head, seen_hands, seen_joints  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 
@@ -72,3 +73,17 @@ def test_the_hand_that_is_made(corrected: bool, hands: int) -> None:
     constants = (layer.joint_template, layer.joint_directions, layer.tip_weights, head.tip_directions)
     tolerances = (1e-5, 1e-4, 1e-5, 1e-5, 1e-5, 1e-4, 1e-5)
     assert_as_on_a_cpu(torch.ops.usthand.mano, (*fresh(0), *constants), fresh, tolerances)
+
+
+@pytest.mark.parametrize(("hands", "views"), [(1, 2), (2, 3), (1, 8), (2, 8)])
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_cloud(name: str, hands: int, views: int) -> None:
+    flow = a_flow(PRESETS[name])
+    weights = (flow.from_coordinate.detach(), flow.to_scale_shift.detach())
+
+    def fresh(trial: int) -> tuple[Any, ...]:
+        fused, center, confidence, projections, noise, mask = seen_hands(PRESETS[name], hands, views, trial)
+        with torch.no_grad():
+            return flow.condition(fused), center, noise, confidence, mask, projections
+
+    assert_as_on_a_cpu(torch.ops.usthand.flow_cloud, (*fresh(0), *weights), fresh, (1e-5, 1e-5, 1e-4, 3e-4, 3e-4))
