@@ -1,7 +1,6 @@
-"""The point cloud on a GPU: the flow's coupling layers, triangulation and the hand's frame as one kernel.
+"""The point cloud on a GPU: two kernels, for the flow's conditions, and for its joints, triangulation and hand's frame.
 
-The two layers that make the flow's conditions stay PyTorch's. On a CPU, and where the kernel does not load, the
-operator computes the same by PyTorch's.
+On a CPU, and where the kernels do not load, the operators compute the same by PyTorch's.
 """
 
 from __future__ import annotations
@@ -19,10 +18,14 @@ from engine.network.config import JOINTS
 from engine.network.flow import ConditionalRealNvp
 from engine.network.hand_frame import HandFrame
 
-_NAME: Final = "usthand::flow_cloud"
+_CONDITIONS: Final = "usthand::flow_conditions"
+_CLOUD: Final = "usthand::flow_cloud"
 _LAYERS: Final = 4
 _HIDDEN: Final = 64
 _MIDDLE: Final = 9
+# Of F_fuse; a thread has a sixteenth of them.
+_CHANNEL_MULTIPLE: Final = 16
+_MOST_CHANNELS: Final = 256
 # The kernel reads four numbers at a time.
 _ALIGNMENT: Final = 16
 
@@ -30,7 +33,11 @@ _Answer: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """Keypoints, points, the hand's axes, start and anchors in its frame."""
 
 torch.library.define(
-    _NAME,
+    _CONDITIONS,
+    "(Tensor fused, Tensor first_weight, Tensor first_bias, Tensor second_weight, Tensor second_bias) -> Tensor",
+)
+torch.library.define(
+    _CLOUD,
     "(Tensor conditions, Tensor center, Tensor noise, Tensor confidence, Tensor view_mask, Tensor projections,"
     " Tensor from_coordinate, Tensor to_scale_shift) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
@@ -86,6 +93,38 @@ def gpu_cloud(
     return _PlacedCloud(keypoints, points, points[:, :JOINTS], points[:, JOINTS:], axes, start_in_hand, anchors_in_hand)
 
 
+def kernel_takes_conditions(flow: ConditionalRealNvp) -> bool:
+    """Whether the kernel can make a flow's conditions."""
+    channels = int(flow.condition[0].state_dict()["weight"].shape[1])
+    return kernel_takes(flow) and channels % _CHANNEL_MULTIPLE == 0 and channels <= _MOST_CHANNELS
+
+
+class GpuConditions(nn.Module):
+    """The two layers that make a flow's conditions.
+
+    Args:
+        layers: The flow's `condition`, for which `kernel_takes_conditions` holds.
+    """
+
+    first_weight: Tensor
+    first_bias: Tensor
+    second_weight: Tensor
+    second_bias: Tensor
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        for name, layer in (("first", layers[0].state_dict()), ("second", layers[2].state_dict())):
+            self.register_buffer(f"{name}_weight", layer["weight"].T.contiguous())
+            self.register_buffer(f"{name}_bias", layer["bias"])
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Conditions `(..., 4 * 64 + 4)` of F_fuse `(..., C)`."""
+        made: Tensor = torch.ops.usthand.flow_conditions(
+            fused, self.first_weight, self.first_bias, self.second_weight, self.second_bias
+        )
+        return made
+
+
 class _Couplings(ConditionalRealNvp):
     """The flow behind its conditions, of what the operator is given."""
 
@@ -97,10 +136,36 @@ class _Couplings(ConditionalRealNvp):
         self.to_scale_shift = nn.Parameter(to_scale_shift, requires_grad=False)
 
 
-def _fake(conditions: Tensor, _: Tensor, noise: Tensor, *__: Tensor) -> _Answer:
+def _conditions_fake(fused: Tensor, *layers: Tensor) -> Tensor:
+    return fused.new_empty((*fused.shape[:-1], layers[-1].shape[0]))
+
+
+def _conditions_by_parts(
+    fused: Tensor, first_weight: Tensor, first_bias: Tensor, second_weight: Tensor, second_bias: Tensor
+) -> Tensor:
+    return torch.relu(fused @ first_weight + first_bias) @ second_weight + second_bias
+
+
+def _conditions_launched(fused: Tensor, *layers: Tensor) -> Tensor:
+    library = loaded_library(fused.device.index)
+    if library is None:
+        return _conditions_by_parts(fused, *layers)
+    given = [_as_read(one) for one in (fused, *layers)]
+    conditions = _conditions_fake(*given)
+    channels = fused.shape[-1]
+    library.flow_conditions(
+        torch.cuda.current_stream(fused.device).cuda_stream,
+        *(one.data_ptr() for one in (*given, conditions)),
+        rows=fused.numel() // channels,
+        channels=channels,
+    )
+    return conditions
+
+
+def _cloud_fake(conditions: Tensor, _: Tensor, noise: Tensor, *__: Tensor) -> _Answer:
     hands, views, hypotheses = noise.shape[:3]
     if views > MOST_VIEWS:
-        raise ValueError(f"{_NAME}: {views} views; it takes {MOST_VIEWS} at most")
+        raise ValueError(f"{_CLOUD}: {views} views; it takes {MOST_VIEWS} at most")
     return (
         conditions.new_empty((hands, views, JOINTS, 2)),
         conditions.new_empty((hands, JOINTS * (1 + hypotheses), 3)),
@@ -110,7 +175,7 @@ def _fake(conditions: Tensor, _: Tensor, noise: Tensor, *__: Tensor) -> _Answer:
     )
 
 
-def _by_parts(
+def _cloud_by_parts(
     conditions: Tensor,
     center: Tensor,
     noise: Tensor,
@@ -132,13 +197,15 @@ def _by_parts(
     )
 
 
-def _launched(conditions: Tensor, center: Tensor, noise: Tensor, *others: Tensor) -> _Answer:
+def _cloud_launched(conditions: Tensor, center: Tensor, noise: Tensor, *others: Tensor) -> _Answer:
     library = loaded_library(conditions.device.index)
     if library is None:
         confidence, view_mask, projections, from_coordinate, to_scale_shift = others
-        return _by_parts(conditions, center, noise, confidence, view_mask, projections, from_coordinate, to_scale_shift)
+        return _cloud_by_parts(
+            conditions, center, noise, confidence, view_mask, projections, from_coordinate, to_scale_shift
+        )
     given = [_as_read(one) for one in (conditions, center, noise, *others)]
-    answer = _fake(*given)
+    answer = _cloud_fake(*given)
     hands, views, hypotheses = noise.shape[:3]
     library.flow_cloud(
         torch.cuda.current_stream(conditions.device).cuda_stream,
@@ -156,6 +223,9 @@ def _as_read(numbers: Tensor) -> Tensor:
     return numbers.clone() if numbers.data_ptr() % _ALIGNMENT else numbers
 
 
-torch.library.register_fake(_NAME, _fake)
-torch.library.impl(_NAME, "CPU", _by_parts)
-torch.library.impl(_NAME, "CUDA", _launched)
+torch.library.register_fake(_CONDITIONS, _conditions_fake)
+torch.library.impl(_CONDITIONS, "CPU", _conditions_by_parts)
+torch.library.impl(_CONDITIONS, "CUDA", _conditions_launched)
+torch.library.register_fake(_CLOUD, _cloud_fake)
+torch.library.impl(_CLOUD, "CPU", _cloud_by_parts)
+torch.library.impl(_CLOUD, "CUDA", _cloud_launched)

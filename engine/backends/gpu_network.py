@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.backends.gpu_cloud import gpu_cloud, kernel_takes
+from engine.backends.gpu_cloud import GpuConditions, gpu_cloud, kernel_takes, kernel_takes_conditions
 from engine.backends.gpu_hand import GpuManoHead, kernels_take
 from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
@@ -46,6 +46,8 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
     if own_kernels and kernel_takes(ready.flow):
         ready.make_cloud = gpu_cloud
+    if own_kernels and kernel_takes_conditions(ready.flow):
+        ready.flow.condition = GpuConditions(ready.flow.condition)  # type: ignore[assignment] # called as the layers are
     if own_kernels and kernels_take(ready.mano_head):
         ready.mano_head = GpuManoHead(ready.mano_head)  # type: ignore[assignment] # it is called as the head is
     return ready

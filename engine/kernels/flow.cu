@@ -1,5 +1,10 @@
 // The flow's joints of each view, triangulated: engine/network/cloud.py, whose functions are flow.py and triangulation.py.
-// The first two layers of the flow, which make the conditions, are PyTorch's.
+//
+// usthand_flow_conditions: grid (ceil(rows / 4), 1, 1), block (288, 1, 1). The two layers that make the flow's conditions. A
+// block has four rows, so that a weight that is read is used four times; each thread has all its weights under way at once.
+//   fused (rows, C), first_weight (C, 64), first_bias (64), second_weight (64, 260), second_bias (260), all but the first
+//   bias 16 bytes aligned: read. C is a multiple of 16, 256 at most.
+//   conditions (rows, 260): written.
 //
 // usthand_flow_cloud: grid (ceil(21 (1 + M) / 8), N, 1), block (384, 1, 1). A warp for each point of the cloud. Four lanes
 // share a view's coupling layers, and all views go at once, so 8 views are the most. The hand's frame needs four joints of
@@ -28,6 +33,27 @@ constexpr int kRefinements = 2;
 
 __device__ __forceinline__ float add_over(float value, int lanes) {
   return value + __shfl_xor_sync(0xffffffffu, value, lanes);
+}
+
+constexpr int kSlices = 16, kMostShare = 16, kMostChannels = kSlices * kMostShare;
+
+// To sums of four outputs, each in four rows, what one input adds to them.
+__device__ __forceinline__ void add_products(float4* sums, float4 weights, float4 rows) {
+  const float each[4] = {weights.x, weights.y, weights.z, weights.w};
+#pragma unroll
+  for (int o = 0; o < 4; ++o) {
+    sums[o].x += each[o] * rows.x;
+    sums[o].y += each[o] * rows.y;
+    sums[o].z += each[o] * rows.z;
+    sums[o].w += each[o] * rows.w;
+  }
+}
+
+// A row's sum over four lanes, each of which asks for another row.
+__device__ __forceinline__ float of_row(float4 sums, int row) {
+  const float x = add_over(add_over(sums.x, 1), 2), y = add_over(add_over(sums.y, 1), 2);
+  const float z = add_over(add_over(sums.z, 1), 2), w = add_over(add_over(sums.w, 1), 2);
+  return row == 0 ? x : row == 1 ? y : row == 2 ? z : w;
 }
 
 // Over a warp whose lanes hold a row each: lanes that differ in their second bit hold the same row.
@@ -61,6 +87,75 @@ struct Symmetric {
 };
 
 }  // namespace usthand
+
+extern "C" __global__ void __launch_bounds__(288)
+    usthand_flow_conditions(const float* fused, const float* first_weight, const float* first_bias,
+                            const float* second_weight, const float* second_bias, float* conditions, int rows,
+                            int channels) {
+  using namespace usthand;
+  // A number of each of the four rows.
+  __shared__ float4 given[kMostChannels], hidden[kFlowHidden], partial[kSlices][kFlowHidden];
+  const int thread = threadIdx.x, first_row = 4 * blockIdx.x;
+  // In the first layer a thread has four outputs and a slice of the inputs, in the second four outputs and a quarter.
+  const int slice = thread / 16, quad = thread % 16, share = channels / kSlices;
+  const int column = thread / 4, quarter = thread % 4;
+  const bool in_first = thread < 16 * kSlices, in_second = thread < kConditions;
+
+  // All that is read, at once.
+  float own[4] = {};
+#pragma unroll
+  for (int r = 0; r < 4; ++r) {
+    if (thread < channels) own[r] = fused[static_cast<size_t>(min(first_row + r, rows - 1)) * channels + thread];
+  }
+  float4 first[kMostShare], second[kFlowHidden / 4];
+#pragma unroll
+  for (int i = 0; i < kMostShare; ++i) {
+    first[i] = in_first && i < share ? reinterpret_cast<const float4*>(first_weight)[(slice * share + i) * 16 + quad]
+                                     : float4{0.0f, 0.0f, 0.0f, 0.0f};
+  }
+#pragma unroll
+  for (int i = 0; i < kFlowHidden / 4; ++i) {
+    second[i] = in_second ? reinterpret_cast<const float4*>(
+                                second_weight)[(quarter * (kFlowHidden / 4) + i) * (kConditions / 4) + column]
+                          : float4{0.0f, 0.0f, 0.0f, 0.0f};
+  }
+  const int output = 4 * (thread / 4 % 16) + thread / 64;  // of the first layer, as the sums lie
+  const float offset = in_first ? first_bias[output] : 0.0f;
+  const float4 last = in_second ? reinterpret_cast<const float4*>(second_bias)[column] : float4{0.0f, 0.0f, 0.0f, 0.0f};
+  if (thread < channels) given[thread] = float4{own[0], own[1], own[2], own[3]};
+  __syncthreads();
+
+  float4 sums[4] = {};
+  if (in_first) {
+#pragma unroll
+    for (int i = 0; i < kMostShare; ++i) {
+      if (i < share) add_products(sums, first[i], given[slice * share + i]);
+    }
+#pragma unroll
+    for (int o = 0; o < 4; ++o) partial[slice][16 * o + quad] = sums[o];
+  }
+  __syncthreads();
+
+  if (in_first) {
+    const float* at = reinterpret_cast<const float*>(partial) + thread;
+    float sum = offset;
+#pragma unroll
+    for (int i = 0; i < kSlices; ++i) sum += at[4 * kFlowHidden * i];
+    reinterpret_cast<float*>(hidden)[4 * output + quarter] = fmaxf(sum, 0.0f);
+  }
+  __syncthreads();
+
+#pragma unroll
+  for (int o = 0; o < 4; ++o) sums[o] = float4{0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll
+  for (int i = 0; i < kFlowHidden / 4; ++i) add_products(sums, second[i], hidden[quarter * (kFlowHidden / 4) + i]);
+  // Each of the four lanes that share a column writes one of the rows.
+  const float4 made{of_row(sums[0], quarter) + last.x, of_row(sums[1], quarter) + last.y,
+                    of_row(sums[2], quarter) + last.z, of_row(sums[3], quarter) + last.w};
+  if (in_second && first_row + quarter < rows) {
+    reinterpret_cast<float4*>(conditions + static_cast<size_t>(first_row + quarter) * kConditions)[column] = made;
+  }
+}
 
 extern "C" __global__ void __launch_bounds__(384)
     usthand_flow_cloud(const float* conditions, const float* center, const float* noise, const float* confidence,

@@ -31,6 +31,7 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+_FLOW_CONDITIONS: Final = "usthand_flow_conditions"
 _FLOW_CLOUD: Final = "usthand_flow_cloud"
 _MANO_INPUT: Final = "usthand_mano_input"
 _MANO: Final = "usthand_mano"
@@ -38,6 +39,8 @@ _JOINTS: Final = 21
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 _HAND_THREADS: Final = 256
+_CONDITION_THREADS: Final = 288
+_ROWS_A_BLOCK: Final = 4
 _FLOW_THREADS: Final = 384
 _POINTS_A_BLOCK: Final = 8
 
@@ -116,7 +119,7 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, _FLOW_CLOUD, _MANO_INPUT, _MANO]
+        names += [_CROPS, _FLOW_CONDITIONS, _FLOW_CLOUD, _MANO_INPUT, _MANO]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
@@ -188,6 +191,22 @@ class KernelLibrary:
             (pixels, places, nodes, crops),
             (size_px,),
         )
+
+    def flow_conditions(self, stream: int, *pointers: int, rows: int, channels: int) -> None:
+        """Make what the flow's couplings are conditioned on.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers to F_fuse, weight and bias of the first layer and of the second, and to what is
+                written. `flow.cu` has their shapes.
+            rows: Joints of all views of all hands.
+            channels: Of F_fuse: a multiple of 16, 256 at most.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        blocks = -(-rows // _ROWS_A_BLOCK)
+        self._launch(_FLOW_CONDITIONS, (blocks, 1, 1), (_CONDITION_THREADS, 1, 1), stream, pointers, (rows, channels))
 
     def flow_cloud(self, stream: int, *pointers: int, hands: int, views: int, hypotheses: int) -> None:
         """Make the flow's joints of each view and triangulate them.

@@ -4,6 +4,14 @@
 #include "flow.cu"
 #include "mano.cu"
 
+extern "C" void host_flow_conditions(const float* fused, const float* first_weight, const float* first_bias,
+                                     const float* second_weight, const float* second_bias, float* conditions, int rows,
+                                     int channels) {
+  on_host::launch(Dim3{static_cast<unsigned>(rows + 3) / 4, 1, 1}, Dim3{288, 1, 1}, [=] {
+    usthand_flow_conditions(fused, first_weight, first_bias, second_weight, second_bias, conditions, rows, channels);
+  });
+}
+
 extern "C" void host_flow_cloud(const float* conditions, const float* center, const float* noise,
                                 const float* confidence, const float* view_mask, const float* projections,
                                 const float* from_coordinate, const float* to_scale_shift, float* keypoints,

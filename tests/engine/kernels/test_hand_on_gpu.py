@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import engine.backends.gpu_cloud  # noqa: E402, F401 # registers the operator
+from engine.backends.gpu_cloud import GpuConditions  # noqa: E402
 from engine.backends.gpu_hand import GpuManoHead  # noqa: E402
 from engine.kernels.torch_op import loaded_library  # noqa: E402
 from engine.network.config import PRESETS  # noqa: E402
@@ -87,3 +87,16 @@ def test_the_cloud(name: str, hands: int, views: int) -> None:
             return flow.condition(fused), center, noise, confidence, mask, projections
 
     assert_as_on_a_cpu(torch.ops.usthand.flow_cloud, (*fresh(0), *weights), fresh, (1e-5, 1e-5, 1e-4, 3e-4, 3e-4))
+
+
+@pytest.mark.parametrize("rows", [1, 42, 168, 336])
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_conditions(name: str, rows: int) -> None:
+    channels = PRESETS[name].fusion_channels
+    layers = GpuConditions(a_flow(PRESETS[name]).condition)
+
+    def fresh(_: int) -> tuple[Any, ...]:
+        return (torch.randn(rows, channels),)
+
+    weights = (layers.first_weight, layers.first_bias, layers.second_weight, layers.second_bias)
+    assert_as_on_a_cpu(torch.ops.usthand.flow_conditions, (*fresh(0), *weights), fresh, (1e-5,))
