@@ -2,3 +2,4 @@
 
 #include "crops.cu"
 #include "knn.cu"
+#include "stpt.cu"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
@@ -28,6 +29,14 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+STPT_CHANNELS: Final = (96, 128)
+"""So wide are the blocks of STPT that have kernels."""
+
+STPT_NEIGHBORS: Final = 16
+"""Anchors that a query point looks at; no fewer may be there."""
+
+_STPT: Final = ("usthand_stpt_start", "usthand_stpt_refine")
+_STPT_THREADS: Final = 256
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -106,9 +115,8 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        self._functions = {
-            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS)
-        }
+        names += [_CROPS, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
         self,
@@ -178,6 +186,71 @@ class KernelLibrary:
             stream,
             (pixels, places, nodes, crops),
             (size_px,),
+        )
+
+    def stpt_start(
+        self, stream: int, weights: int, features: int, asked: int, *, points_count: int, channels: int
+    ) -> None:
+        """Make the query, the key and the value of each query point for the first block of STPT.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            weights: Device pointer to the blocks' weights, as `engine.kernels.stpt_op.LAYOUT` says.
+            features: Device pointer to `(points_count, channels)` float32.
+            asked: Device pointer to `(points_count, 3, channels)` float32: written.
+            points_count: Query points of all hands.
+            channels: One of `STPT_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(
+            f"{_STPT[0]}_{channels}",
+            (points_count, 1, 1),
+            (_STPT_THREADS, 1, 1),
+            stream,
+            (weights, features, asked),
+            (),
+        )
+
+    def stpt_refine(
+        self,
+        stream: int,
+        pointers: Sequence[int],
+        *,
+        points_count: int,
+        anchors_count: int,
+        number: int,
+        count: int,
+        channels: int,
+    ) -> None:
+        """Run one block of STPT (`stpt.cu`).
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the blocks' weights; the query points' places `(points_count, 3)`,
+                features `(points_count, channels)` and what they ask `(points_count, 3, channels)`; the anchors' places
+                `(hands, anchors_count, 3)`, keys and values `(hands, anchors_count, count, 2, channels)`; which frames
+                are valid `(hands, 5)`; the state `(hands, count, 2, 4, 21, channels)`. Then what is written: places,
+                features, what they ask in the next block, and the state's part of this block.
+            points_count: Query points of all hands, 21 each.
+            anchors_count: Anchors of a hand, from 16 on.
+            number: Of the block.
+            count: Blocks.
+            channels: One of `STPT_CHANNELS`.
+
+        Raises:
+            EngineError: If there are more anchors than the kernel takes, or the launch fails.
+        """
+        if not STPT_NEIGHBORS <= anchors_count <= MOST_POINTS:
+            raise EngineError(f"STPT among {anchors_count} anchors: its kernel takes {STPT_NEIGHBORS}..{MOST_POINTS}")
+        self._launch(
+            f"{_STPT[1]}_{channels}",
+            (points_count, 1, 1),
+            (_STPT_THREADS, 1, 1),
+            stream,
+            tuple(pointers),
+            (anchors_count, number, count),
         )
 
     def close(self) -> None:
