@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.kernels.library import MOST_POINTS, STPT_CHANNELS, STPT_NEIGHBORS
 from engine.kernels.stpt_op import STPT_HEADS, STPT_PAST, STPT_SPATIAL, layout, stpt
+from engine.kernels.weights import packed
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.point_transformer import PointTransformer, StptBlock
 
@@ -44,7 +43,7 @@ class KernelTransformer(nn.Module):
         super().__init__()
         self.anchor_norm = transformer.anchor_norm
         blocks = [block for block in transformer.blocks if isinstance(block, StptBlock)]
-        self.register_buffer("weights", torch.stack([packed(block) for block in blocks]))
+        self.register_buffer("weights", torch.stack([_packed_block(block) for block in blocks]))
         # All blocks look at the same anchors: one product makes what they read of them.
         products = [block.cross.to_key_value for block in blocks if block.cross is not None]
         self.register_buffer("key_value_weight", torch.cat([product.weight for product in products]))
@@ -67,7 +66,7 @@ class KernelTransformer(nn.Module):
         return [places], features, state
 
 
-def packed(block: StptBlock) -> Tensor:
+def _packed_block(block: StptBlock) -> Tensor:
     """A block's weights `(N,)`, as the kernels read them."""
     spatial, temporal, cross = block.spatial, block.temporal, block.cross
     if spatial is None or temporal is None or cross is None:
@@ -103,12 +102,4 @@ def packed(block: StptBlock) -> Tensor:
     pieces["temporal.frame_embedding"] = temporal.frame_embedding
     pieces["move.weight"] = block.to_move.weight
     pieces["move.bias"] = functional.pad(block.to_move.bias, (0, 1))
-    return _in_order(pieces, layout(block.to_move.in_features))
-
-
-def _in_order(pieces: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> Tensor:
-    """All pieces one after the other, each checked."""
-    for name, shape in shapes.items():
-        if tuple(pieces[name].shape) != shape:
-            raise ValueError(f"{name} has {tuple(pieces[name].shape)}, where the kernels read {shape}")
-    return torch.cat([pieces[name].detach().reshape(-1) for name in shapes]).float()
+    return packed(pieces, layout(block.to_move.in_features))

@@ -23,8 +23,10 @@ from engine.errors import EngineError
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
 SOURCES: Final = (
+    "block_math.h",
     "crops.cu",
     "crops_core.h",
+    "interaction.cu",
     "kernels.cu",
     "knn.cu",
     "knn_core.h",

@@ -29,6 +29,12 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+INTERACTION_CHANNELS: Final = (128, 256)
+"""So wide is the feature interaction that has kernels."""
+
+INTERACTION_VIEWS: Final = 8
+"""Views that its kernels take at most."""
+
 STPT_CHANNELS: Final = (96, 128)
 """So wide are the blocks of STPT that have kernels."""
 
@@ -36,7 +42,12 @@ STPT_NEIGHBORS: Final = 16
 """Anchors that a query point looks at; no fewer may be there."""
 
 _STPT: Final = ("usthand_stpt_start", "usthand_stpt_refine")
-_STPT_THREADS: Final = 256
+_INTERACTION: Final = ("usthand_interaction_convolve", "usthand_interaction_attend", "usthand_interaction_finish")
+# A view's joints are shared out to so many blocks; tokens of the attention so many to a block.
+_VIEW_TILES: Final = 3
+_QUERY_TOKENS: Final = 3
+_JOINTS: Final = 21
+_LAYER_THREADS: Final = 256
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -116,6 +127,7 @@ class KernelLibrary:
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
         names += [_CROPS, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
@@ -188,6 +200,72 @@ class KernelLibrary:
             (size_px,),
         )
 
+    def interaction_convolve(
+        self, stream: int, pointers: Sequence[int], *, number: int, hands: int, views: int, channels: int
+    ) -> None:
+        """Run a round's graph convolution, and what its attention asks of each token (`interaction.cu`).
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the rounds' weights, as
+                `engine.kernels.interaction_op.round_layout` says; tokens `(hands, views, 21, channels)` and their
+                confidence. Then what is written: tokens, and queries, keys and values
+                `(hands, views, 21, 3, channels)`.
+            number: Of the round.
+            hands: B.
+            views: V.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        grid = (hands * views * _VIEW_TILES, 3, 1)
+        name = f"{_INTERACTION[0]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), (number,))
+
+    def interaction_attend(
+        self, stream: int, pointers: Sequence[int], *, number: int, hands: int, views: int, channels: int
+    ) -> None:
+        """Run a round's attention over all joints of all views.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the rounds' weights; what `interaction_convolve` wrote; the views'
+                mask `(hands, views)`. Then what is written: tokens.
+            number: Of the round.
+            hands: B.
+            views: V, at most `INTERACTION_VIEWS`.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If there are more views, or the launch fails.
+        """
+        if not 1 <= views <= INTERACTION_VIEWS:
+            raise EngineError(f"interaction of {views} views: its kernel takes 1..{INTERACTION_VIEWS}")
+        grid = (hands * views * _JOINTS // _QUERY_TOKENS, 1, 1)
+        name = f"{_INTERACTION[1]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), (number, views))
+
+    def interaction_finish(
+        self, stream: int, pointers: Sequence[int], *, hands: int, views: int, channels: int
+    ) -> None:
+        """Run the MLP that makes F_fuse of tokens.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the MLP's weights, as `engine.kernels.interaction_op.last_layout`
+                says; tokens `(hands, views, 21, channels)`. Then what is written: F_fuse.
+            hands: B.
+            views: V.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        grid = (hands * views * _VIEW_TILES, 1, 1)
+        name = f"{_INTERACTION[2]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), ())
+
     def stpt_start(
         self, stream: int, weights: int, features: int, asked: int, *, points_count: int, channels: int
     ) -> None:
@@ -207,7 +285,7 @@ class KernelLibrary:
         self._launch(
             f"{_STPT[0]}_{channels}",
             (points_count, 1, 1),
-            (_STPT_THREADS, 1, 1),
+            (_LAYER_THREADS, 1, 1),
             stream,
             (weights, features, asked),
             (),
@@ -247,7 +325,7 @@ class KernelLibrary:
         self._launch(
             f"{_STPT[1]}_{channels}",
             (points_count, 1, 1),
-            (_STPT_THREADS, 1, 1),
+            (_LAYER_THREADS, 1, 1),
             stream,
             tuple(pointers),
             (anchors_count, number, count),

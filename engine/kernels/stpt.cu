@@ -6,35 +6,19 @@
 //
 // Weights lie as `Block` says, matrices as (in, out); engine/kernels/stpt_op.py writes them in that order.
 
-#include "knn_core.h"
+#include "block_math.h"
 
 namespace usthand {
 namespace stpt {
 
-constexpr int kThreads = 256;
 constexpr int kJoints = 21;
 constexpr int kHeads = 4;
 constexpr int kPast = 4;
 constexpr int kBand = kPast + 1;
 constexpr int kSpatial = 8;   // neighbours among the query points
 constexpr int kAnchors = 16;  // neighbours among the anchors
-constexpr float kMaskedLogit = -1e9f;
-constexpr float kNormEpsilon = 1e-5f;
-// A product of pairs is shared out to so many groups of threads, each with so many pairs at a time.
-constexpr int kGroups = 8;
-constexpr int kGroupPairs = 8;
-
-template <int IN, int OUT>
-struct Linear {
-  float weight[IN * OUT];
-  float bias[OUT];
-};
-
-template <int D>
-struct Norm {
-  float scale[D];
-  float shift[D];
-};
+// A product of the pairs' rows gives a thread so many of them.
+constexpr int kEach = 8;
 
 template <int D>
 struct Attention {
@@ -66,7 +50,7 @@ struct Block {
 template <int D>
 struct alignas(16) Shared {
   // Rows of pairs that go into a product, and then the product's partial sums, which are never needed together.
-  float work[kGroups * kGroupPairs * D];
+  float work[4 * kEach * kThreads];
   float delta[kAnchors * D];  // also keys and values along time
   float row3[3 * D];
   float feature[D];
@@ -79,150 +63,6 @@ struct alignas(16) Shared {
   int spatial_ids[kSpatial];
   int anchor_ids[kAnchors];
 };
-
-__device__ __forceinline__ float4 load4(const float* address) {
-  return __ldg(reinterpret_cast<const float4*>(address));
-}
-
-__device__ __forceinline__ void add_scaled(float4& sum, float factor, const float4& row) {
-  sum.x = fmaf(factor, row.x, sum.x);
-  sum.y = fmaf(factor, row.y, sum.y);
-  sum.z = fmaf(factor, row.z, sum.z);
-  sum.w = fmaf(factor, row.w, sum.w);
-}
-
-// Normalise a row in shared memory into another. All threads call it; it ends at a barrier.
-template <int D>
-__device__ __forceinline__ void layer_norm(const float* row, const Norm<D>& norm, float* normed) {
-  static_assert(D % kLanes == 0, "a warp shares out a row");
-  constexpr int kEach = D / kLanes;
-  const int lane = threadIdx.x;
-  if (lane < kLanes) {
-    float values[kEach];
-    float sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      values[i] = row[i * kLanes + lane];
-      sum += values[i];
-    }
-#pragma unroll
-    for (int step = kLanes / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-    const float mean = sum / D;
-    float squares = 0.0f;
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      values[i] -= mean;
-      squares = fmaf(values[i], values[i], squares);
-    }
-#pragma unroll
-    for (int step = kLanes / 2; step > 0; step /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, step);
-    const float scale = 1.0f / sqrtf(squares / D + kNormEpsilon);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int channel = i * kLanes + lane;
-      normed[channel] = fmaf(values[i] * scale, __ldg(norm.scale + channel), __ldg(norm.shift + channel));
-    }
-  }
-  __syncthreads();
-}
-
-// How many parts a row's sum is split into, so that most threads have one, of as many rows each.
-USTHAND_BOTH constexpr int splits_of(int in, int quads) {
-  int splits = kThreads / quads;
-  while (in % splits != 0) --splits;
-  return splits;
-}
-
-// A row in shared memory times a matrix. `store(column, value)` gets each sum with its bias. All threads call it; it ends
-// at a barrier. `work` holds IN * OUT / (rows of a part) floats.
-template <int IN, int OUT, class Store>
-__device__ __forceinline__ void row_product(const float* row, const Linear<IN, OUT>& linear, float* work, Store store) {
-  constexpr int kQuads = OUT / 4;
-  constexpr int kSplits = splits_of(IN, kQuads);
-  constexpr int kRows = IN / kSplits;
-  const int quad = threadIdx.x % kQuads;
-  const int split = threadIdx.x / kQuads;
-  if (split < kSplits) {
-    const float* weight = linear.weight + split * kRows * OUT + 4 * quad;
-    float4 sum{0.0f, 0.0f, 0.0f, 0.0f};
-#pragma unroll 16
-    for (int i = 0; i < kRows; ++i) add_scaled(sum, row[split * kRows + i], load4(weight + i * OUT));
-    reinterpret_cast<float4*>(work)[split * kQuads + quad] = sum;
-  }
-  __syncthreads();
-  for (int column = threadIdx.x; column < OUT; column += kThreads) {
-    float sum = __ldg(linear.bias + column);
-#pragma unroll
-    for (int i = 0; i < kSplits; ++i) sum += work[i * OUT + column];
-    store(column, sum);
-  }
-  __syncthreads();
-}
-
-// The rows of all pairs, which lie in `work`, times a matrix. `store(pair, column, sums)` gets four sums at a time, with
-// their biases, when `work` is free again. All threads call it; it ends at a barrier.
-template <int D, int PAIRS, class Store>
-__device__ __forceinline__ void pair_product(const Linear<D, D>& linear, float* work, Store store) {
-  constexpr int kQuads = D / 4;
-  constexpr int kParts = PAIRS / kGroupPairs;
-  constexpr int kSplits = kGroups / kParts;
-  constexpr int kRows = D / kSplits;
-  static_assert(kRows % 4 == 0 && kQuads * kGroups <= kThreads, "a thread has four columns of some pairs");
-  const int quad = threadIdx.x % kQuads;
-  const int group = threadIdx.x / kQuads;
-  const int first_pair = group % kParts * kGroupPairs;
-  const int split = group / kParts;
-  float4 sums[kGroupPairs];
-#pragma unroll
-  for (int p = 0; p < kGroupPairs; ++p) sums[p] = float4{0.0f, 0.0f, 0.0f, 0.0f};
-  if (group < kGroups) {
-    const float* weight = linear.weight + split * kRows * D + 4 * quad;
-    const float* rows = work + first_pair * D + split * kRows;
-#pragma unroll 2
-    for (int i = 0; i < kRows; i += 4) {
-      float4 weights[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) weights[j] = load4(weight + (i + j) * D);
-#pragma unroll
-      for (int p = 0; p < kGroupPairs; ++p) {
-        const float4 row = *reinterpret_cast<const float4*>(rows + p * D + i);
-        add_scaled(sums[p], row.x, weights[0]);
-        add_scaled(sums[p], row.y, weights[1]);
-        add_scaled(sums[p], row.z, weights[2]);
-        add_scaled(sums[p], row.w, weights[3]);
-      }
-    }
-  }
-  __syncthreads();
-  float4* partial = reinterpret_cast<float4*>(work);
-  if (group < kGroups) {
-#pragma unroll
-    for (int p = 0; p < kGroupPairs; ++p) partial[(split * PAIRS + first_pair + p) * kQuads + quad] = sums[p];
-  }
-  __syncthreads();
-  constexpr int kAll = PAIRS * kQuads;
-  constexpr int kEach = (kAll + kThreads - 1) / kThreads;
-  float4 whole[kEach];
-#pragma unroll
-  for (int e = 0; e < kEach; ++e) {
-    const int place = e * kThreads + threadIdx.x;
-    if (place >= kAll) continue;
-    whole[e] = load4(linear.bias + place % kQuads * 4);
-#pragma unroll
-    for (int i = 0; i < kSplits; ++i) add_scaled(whole[e], 1.0f, partial[i * kAll + place]);
-  }
-  __syncthreads();
-#pragma unroll
-  for (int e = 0; e < kEach; ++e) {
-    const int place = e * kThreads + threadIdx.x;
-    if (place < kAll) store(place / kQuads, place % kQuads * 4, whole[e]);
-  }
-  __syncthreads();
-}
-
-__device__ __forceinline__ float4 relu4(const float4& v) {
-  return float4{fmaxf(v.x, 0.0f), fmaxf(v.y, 0.0f), fmaxf(v.z, 0.0f), fmaxf(v.w, 0.0f)};
-}
 
 // Point Transformer's vector attention of the query point over PAIRS points; adds to `shared.feature`. Keys lie at
 // `keys + id * stride`, values D floats behind them, places at `places + 3 * id`.
@@ -246,17 +86,26 @@ __device__ __forceinline__ void attend(const Attention<D>& attention, const floa
     work[i] = fmaxf(sum, 0.0f);
   }
   __syncthreads();
-  pair_product<D, PAIRS>(attention.position_out, work, [&](int pair, int column, const float4& delta) {
+  const auto add_bias = [](const float4& sums, const float* bias) {
+    const float4 b = load4(bias);
+    return float4{sums.x + b.x, sums.y + b.y, sums.z + b.z, sums.w + b.w};
+  };
+  const auto product = [&](const Linear<D, D>& linear, auto store) {
+    rows_product<D, D, PAIRS, kEach>(linear.weight, D, work, work, [&](int pair, int column, const float4& sums) {
+      store(pair, column, add_bias(sums, linear.bias + column));
+    });
+  };
+  product(attention.position_out, [&](int pair, int column, const float4& delta) {
     const float4 key = *reinterpret_cast<const float4*>(keys + ids[pair] * stride + column);
     const float* q = query + column;
     *reinterpret_cast<float4*>(shared.delta + pair * D + column) = delta;
     *reinterpret_cast<float4*>(work + pair * D + column) =
         float4{q[0] - key.x + delta.x, q[1] - key.y + delta.y, q[2] - key.z + delta.z, q[3] - key.w + delta.w};
   });
-  pair_product<D, PAIRS>(attention.weight_in, work, [&](int pair, int column, const float4& sums) {
+  product(attention.weight_in, [&](int pair, int column, const float4& sums) {
     *reinterpret_cast<float4*>(work + pair * D + column) = relu4(sums);
   });
-  pair_product<D, PAIRS>(attention.weight_out, work, [&](int pair, int column, const float4& sums) {
+  product(attention.weight_out, [&](int pair, int column, const float4& sums) {
     *reinterpret_cast<float4*>(work + pair * D + column) = sums;
   });
   if (threadIdx.x < D) {
@@ -438,8 +287,7 @@ __device__ __forceinline__ void refine(const Block<D>* __restrict__ blocks, cons
     for (int i = 0; i < D / kLanes; ++i) {
       sum = fmaf(shared.summed[i * kLanes + lane], __ldg(block.move + axis * D + i * kLanes + lane), sum);
     }
-#pragma unroll
-    for (int step = kLanes / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    sum = warp_sum(sum);
     if (lane == 0) places_out[3 * blockIdx.x + axis] = shared.place[axis] + sum + __ldg(block.move_bias + axis);
   }
   for (int i = threadIdx.x; i < D; i += kThreads) {

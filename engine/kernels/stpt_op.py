@@ -7,7 +7,6 @@ the product that makes the anchors' keys and values, which all blocks share.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -18,6 +17,7 @@ from torch.nn import functional
 
 from engine.kernels.library import STPT_CHANNELS, STPT_NEIGHBORS
 from engine.kernels.torch_op import knn, loaded_library
+from engine.kernels.weights import Layout, size_of, unpacked
 
 _NAME: Final = "usthand::stpt"
 
@@ -40,7 +40,7 @@ torch.library.define(
 )
 
 
-def layout(channels: int) -> Mapping[str, tuple[int, ...]]:
+def layout(channels: int) -> Layout:
     """Names and shapes of a block's weights, in the order in which they lie; matrices are `(in, out)`."""
     square, row = (channels, channels), (channels,)
 
@@ -123,7 +123,7 @@ def _check(
     """Refuse what the kernels would not take."""
     hands, _, channels = features.shape
     blocks, anchors = weights.shape[0], anchor_places.shape[1]
-    size = sum(math.prod(shape) for shape in layout(channels).values())
+    size = size_of(layout(channels))
     shapes = {
         "places": (places, (hands, _JOINTS, 3)),
         "features": (features, (hands, _JOINTS, channels)),
@@ -167,8 +167,7 @@ def _by_parts(
     shapes = layout(channels)
     kept = []
     for number, row in enumerate(weights):
-        pieces = row.split([math.prod(shape) for shape in shapes.values()])
-        block = {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+        block = unpacked(row, shapes)
 
         def linear(name: str, rows: Tensor, block: Mapping[str, Tensor] = block) -> Tensor:
             return rows @ block[f"{name}.weight"] + block[f"{name}.bias"]

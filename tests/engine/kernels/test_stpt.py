@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from engine.backends import gpu_stpt  # noqa: E402
 from engine.kernels import stpt_op  # noqa: E402
+from engine.kernels.weights import size_of  # noqa: E402
 from engine.network.config import JOINTS, NetworkConfig, preset  # noqa: E402
 from engine.network.point_transformer import PointTransformer  # noqa: E402
 
@@ -79,7 +79,7 @@ def test_the_kernels_answer_as_the_operator(host_kernels: ctypes.CDLL, name: str
     given["anchor_places"][:, 5:40] = given["anchor_places"][:, 4:5]
     by_kernels = gpu_stpt.KernelTransformer(plain)
     channels, count = config.point_channels, config.blocks
-    size = sum(math.prod(shape) for shape in stpt_op.layout(channels).values())
+    size = size_of(stpt_op.layout(channels))
     host_kernels.host_stpt_size.restype = ctypes.c_size_t
     assert host_kernels.host_stpt_size(channels) == 4 * size
 
