@@ -17,6 +17,7 @@ from engine.network.cloud import Cloud, make_cloud
 from engine.network.config import JOINTS
 from engine.network.flow import ConditionalRealNvp
 from engine.network.hand_frame import HandFrame
+from engine.network.network import UstHandNetwork
 
 _CONDITIONS: Final = "usthand::flow_conditions"
 _CLOUD: Final = "usthand::flow_cloud"
@@ -97,6 +98,15 @@ def kernel_takes_conditions(flow: ConditionalRealNvp) -> bool:
     """Whether the kernel can make a flow's conditions."""
     channels = int(flow.condition[0].state_dict()["weight"].shape[1])
     return kernel_takes(flow) and channels % _CHANNEL_MULTIPLE == 0 and channels <= _MOST_CHANNELS
+
+
+def make_cloud_by_kernels(network: UstHandNetwork) -> None:
+    """Let kernels make a network's cloud, in place, as far as they take it."""
+    flow = network.flow
+    if kernel_takes(flow):
+        network.make_cloud = gpu_cloud
+    if kernel_takes_conditions(flow):
+        flow.condition = GpuConditions(flow.condition)  # type: ignore[assignment] # it is called as the layers are
 
 
 class GpuConditions(nn.Module):

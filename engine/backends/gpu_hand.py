@@ -19,6 +19,7 @@ from engine.network.config import JOINTS
 from engine.network.hand_frame import hand_frame
 from engine.network.hand_layer import HandLayer, PosedHands, RestHand
 from engine.network.mano_head import ManoHead, ManoOutput, pose_hands
+from engine.network.network import UstHandNetwork
 
 _INPUT: Final = "usthand::mano_input"
 _POSE: Final = "usthand::mano"
@@ -53,6 +54,12 @@ def kernels_take(head: ManoHead) -> bool:
         and embedding.in_features in _CHANNELS
         and embedding.out_features == _EMBEDDED
     )
+
+
+def pose_by_kernels(network: UstHandNetwork) -> None:
+    """Let kernels pose a network's hand, in place, where they take its head."""
+    if kernels_take(network.mano_head):
+        network.mano_head = GpuManoHead(network.mano_head)  # type: ignore[assignment] # it is called as the head is
 
 
 class GpuManoHead(nn.Module):

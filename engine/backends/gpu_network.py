@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.backends.gpu_cloud import GpuConditions, gpu_cloud, kernel_takes, kernel_takes_conditions
-from engine.backends.gpu_hand import GpuManoHead, kernels_take
+from engine.backends import gpu_cloud, gpu_hand, gpu_interaction, gpu_stpt
 from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
 from engine.network.network import UstHandNetwork
@@ -44,12 +43,13 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     ready.decoder = _InPrecision(ready.decoder, precision)  # type: ignore[assignment] # it is called as the decoder is
     saigb = ready.joint_graph.saigb
     saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
-    if own_kernels and kernel_takes(ready.flow):
-        ready.make_cloud = gpu_cloud
-    if own_kernels and kernel_takes_conditions(ready.flow):
-        ready.flow.condition = GpuConditions(ready.flow.condition)  # type: ignore[assignment] # called as the layers are
-    if own_kernels and kernels_take(ready.mano_head):
-        ready.mano_head = GpuManoHead(ready.mano_head)  # type: ignore[assignment] # it is called as the head is
+    if own_kernels:
+        gpu_cloud.make_cloud_by_kernels(ready)
+        gpu_hand.pose_by_kernels(ready)
+    if own_kernels and gpu_interaction.fits(ready.config):
+        ready.interaction = gpu_interaction.KernelInteraction(ready.interaction)  # type: ignore[assignment] # called alike
+    if own_kernels and gpu_stpt.fits(ready.config):
+        ready.transformer = gpu_stpt.KernelTransformer(ready.transformer)  # type: ignore[assignment] # called alike
     return ready
 
 

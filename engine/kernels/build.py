@@ -23,16 +23,19 @@ from engine.errors import EngineError
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
 SOURCES: Final = (
+    "block_math.h",
     "crops.cu",
     "crops_core.h",
     "flow.cu",
     "hand_math.h",
+    "interaction.cu",
     "kernels.cu",
     "knn.cu",
     "knn_core.h",
     "knn_plugin.cu",
     "knn_warp.h",
     "mano.cu",
+    "stpt.cu",
 )
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"

@@ -20,7 +20,9 @@
 
 #include "hand_math.h"
 
-namespace usthand {
+namespace usthand::flow {
+
+using namespace hand;
 
 constexpr int kFlowLayers = 4, kFlowHidden = 64;
 constexpr int kConditions = kFlowLayers * kFlowHidden + 4;
@@ -86,13 +88,13 @@ struct Symmetric {
   }
 };
 
-}  // namespace usthand
+}  // namespace usthand::flow
 
 extern "C" __global__ void __launch_bounds__(288)
     usthand_flow_conditions(const float* fused, const float* first_weight, const float* first_bias,
                             const float* second_weight, const float* second_bias, float* conditions, int rows,
                             int channels) {
-  using namespace usthand;
+  using namespace usthand::flow;
   // A number of each of the four rows.
   __shared__ float4 given[kMostChannels], hidden[kFlowHidden], partial[kSlices][kFlowHidden];
   const int thread = threadIdx.x, first_row = 4 * blockIdx.x;
@@ -162,7 +164,7 @@ extern "C" __global__ void __launch_bounds__(384)
                        const float* view_mask, const float* projections, const float* from_coordinate,
                        const float* to_scale_shift, float* keypoints, float* points, float* axes, float* start_in_hand,
                        float* anchors_in_hand, int views, int hypotheses) {
-  using namespace usthand;
+  using namespace usthand::flow;
   __shared__ float4 from[kFlowLayers * kFlowHidden / 4], to[kFlowLayers * kFlowHidden / 2];
   __shared__ float palm[kPalmWarps][3];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;

@@ -9,7 +9,7 @@
 #define USTHAND_BOTH inline
 #endif
 
-namespace usthand {
+namespace usthand::hand {
 
 constexpr int kJoints = 21;
 constexpr float kTiny = 1e-9f;       // keeps the length of a vector from zero
@@ -102,4 +102,4 @@ USTHAND_BOTH Axes swing(Vector start, Vector end) {
               Vector{w.y + scaled.z * w.x, -w.x + scaled.z * w.y, diagonal + scaled.z * w.z}};
 }
 
-}  // namespace usthand
+}  // namespace usthand::hand

@@ -2,5 +2,7 @@
 
 #include "crops.cu"
 #include "flow.cu"
+#include "interaction.cu"
 #include "knn.cu"
 #include "mano.cu"
+#include "stpt.cu"

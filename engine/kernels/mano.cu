@@ -16,7 +16,9 @@
 
 #include "hand_math.h"
 
-namespace usthand {
+namespace usthand::mano {
+
+using namespace hand;
 
 constexpr int kManoJoints = 16, kShape = 10;
 constexpr int kParameters = 6 * kManoJoints + kShape;
@@ -43,12 +45,12 @@ __device__ __forceinline__ float warp_sum(float value, int lanes) {
   return value;
 }
 
-}  // namespace usthand
+}  // namespace usthand::mano
 
 extern "C" __global__ void __launch_bounds__(128)
     usthand_mano_input(const float* joints, const float* features, const float* norm_weight, const float* norm_bias,
                        const float* weight, const float* bias, float* seen) {
-  using namespace usthand;
+  using namespace usthand::mano;
   __shared__ float partial[4][kEmbedded];
   const int joint = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int warps = blockDim.x / 32, channels = blockDim.x;
@@ -99,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(256)
                  const float* point_directions, const float* tip_weights, const float* tip_directions,
                  float* posed_joints, float* rotations, float* shape, float* translation, float* rest_points,
                  float* global_rotations, float* mano_joints, int posed) {
-  using namespace usthand;
+  using namespace usthand::mano;
   __shared__ float wanted[kJoints * 3], given[kParameters], shaped[kShape];
   __shared__ float corrections[kManoJoints][9], local[kManoJoints][9], globally[kManoJoints][9];
   __shared__ float palm[9], rest_palm[9], turned_palm[9];
