@@ -26,8 +26,8 @@ using namespace hand;
 
 constexpr int kFlowLayers = 4, kFlowHidden = 64;
 constexpr int kConditions = kFlowLayers * kFlowHidden + 4;
-constexpr int kViewLanes = 4;                                  // lanes of a view
-constexpr int kQuads = kFlowHidden / (4 * kViewLanes);         // a lane's groups of four hidden units
+constexpr int kViewLanes = 4;                           // lanes of a view
+constexpr int kQuads = kFlowHidden / (4 * kViewLanes);  // a lane's groups of four hidden units
 constexpr int kPalmWarps = 4, kPointWarps = 8;
 constexpr float kSpread = 0.2f, kLogSpread = -1.6094379124341003f, kMostLogScale = 2.0f;
 constexpr float kLeastConfidence = 0.02f, kRidge = 1e-7f, kLeastDeterminant = 1e-9f, kSmallest = 1e-12f;
@@ -37,7 +37,7 @@ __device__ __forceinline__ float add_over(float value, int lanes) {
   return value + __shfl_xor_sync(0xffffffffu, value, lanes);
 }
 
-constexpr int kSlices = 16, kMostShare = 16, kMostChannels = kSlices * kMostShare;
+constexpr int kSlices = 16, kMostShare = 16, kMostChannels = kSlices * kMostShare;  // of F_fuse, and of its channels
 
 // To sums of four outputs, each in four rows, what one input adds to them.
 __device__ __forceinline__ void add_products(float4* sums, float4 weights, float4 rows) {
@@ -67,7 +67,7 @@ __device__ __forceinline__ Vector add_rows(Vector value) {
   return Vector{add_rows(value.x), add_rows(value.y), add_rows(value.z)};
 }
 
-// Inverse of a symmetric matrix (xx, xy, xz, yy, yz, zz) by its cofactors, on a vector.
+// A symmetric matrix, and its inverse by cofactors, as `_inverse_3x3` has it: with a ridge.
 struct Symmetric {
   float xx, xy, xz, yy, yz, zz;
 
@@ -170,10 +170,12 @@ extern "C" __global__ void __launch_bounds__(384)
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int count = kJoints * (1 + hypotheses);
   const int own = static_cast<int>(blockIdx.x) * kPointWarps + warp - kPalmWarps;
-  // Wrist, index, middle and little finger; then the block's own points. The last block has fewer.
+  // Wrist, index, middle and little finger; then the block's own points, of a joint all samples one after the other, since
+  // they read the same conditions. The last block has fewer.
   const bool for_palm = warp < kPalmWarps;
-  const int point = for_palm ? (warp == 0 ? 0 : warp == 3 ? 17 : 1 + 4 * warp) : min(own, count - 1);
-  const int joint = point % kJoints, sample = point / kJoints;
+  const int number = min(own, count - 1);
+  const int joint = for_palm ? (warp == 0 ? 0 : warp == 3 ? 17 : 1 + 4 * warp) : number / (1 + hypotheses);
+  const int sample = for_palm ? 0 : number % (1 + hypotheses), point = sample * kJoints + joint;
   const bool there = lane / kViewLanes < views;
   const int view = there ? lane / kViewLanes : views - 1, part = lane % kViewLanes;
   const size_t seen = static_cast<size_t>(blockIdx.y) * views + view;
@@ -182,8 +184,8 @@ extern "C" __global__ void __launch_bounds__(384)
   if (threadIdx.x < kFlowLayers * kFlowHidden / 4) {
     from[threadIdx.x] = reinterpret_cast<const float4*>(from_coordinate)[threadIdx.x];
   } else if (threadIdx.x < kFlowLayers * kFlowHidden / 4 * 3) {
-    const int number = threadIdx.x - kFlowLayers * kFlowHidden / 4;
-    to[number] = reinterpret_cast<const float4*>(to_scale_shift)[number];
+    const int place = threadIdx.x - kFlowLayers * kFlowHidden / 4;
+    to[place] = reinterpret_cast<const float4*>(to_scale_shift)[place];
   }
   const float4* row4 = reinterpret_cast<const float4*>(conditions + (seen * kJoints + joint) * kConditions);
   float4 given[kFlowLayers][kQuads];
