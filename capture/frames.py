@@ -22,6 +22,8 @@ class Frame:
         received_ns: Time at which the picture arrived, right after the grab, on the same clock.
         image_bgr: Pixels `(H, W, 3)` uint8 in OpenCV's BGR order, read in place from shared memory: read-only, and
             valid until its frame set is released.
+        memory: All bytes of the mapping that the picture lies in, which `image_bgr` is a view of: the same array for
+            each picture of a camera, as long as the camera's ring is there. None for a picture that lies by itself.
     """
 
     camera_id: str
@@ -29,6 +31,7 @@ class Frame:
     timestamp_ns: int
     received_ns: int
     image_bgr: NDArray[np.uint8]
+    memory: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 def _nothing_to_release() -> None:

@@ -1,6 +1,6 @@
 // All kernels in one translation unit: one binary, loaded in one go.
 
 #include "crops.cu"
-#include "interaction.cu"
+#include "gather.cu"
 #include "knn.cu"
 #include "stpt.cu"

@@ -29,25 +29,9 @@ _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
-INTERACTION_CHANNELS: Final = (128, 256)
-"""So wide is the feature interaction that has kernels."""
-
-INTERACTION_VIEWS: Final = 8
-"""Views that its kernels take at most."""
-
-STPT_CHANNELS: Final = (96, 128)
-"""So wide are the blocks of STPT that have kernels."""
-
-STPT_NEIGHBORS: Final = 16
-"""Anchors that a query point looks at; no fewer may be there."""
-
-_STPT: Final = ("usthand_stpt_start", "usthand_stpt_refine")
-_INTERACTION: Final = ("usthand_interaction_convolve", "usthand_interaction_attend", "usthand_interaction_finish")
-# A view's joints are shared out to so many blocks; tokens of the attention so many to a block.
-_VIEW_TILES: Final = 3
-_QUERY_TOKENS: Final = 3
-_JOINTS: Final = 21
-_LAYER_THREADS: Final = 256
+_GATHER: Final = "usthand_gather_pixels"
+_GATHER_BLOCKS: Final = 32
+_GATHER_THREADS: Final = 128
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -126,9 +110,9 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
-        names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
-        self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
+        self._functions = {
+            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS, _GATHER)
+        }
 
     def knn(
         self,
@@ -171,6 +155,21 @@ class KernelLibrary:
             (queries, points, indices),
             (queries_count, points_count, k),
         )
+
+    def gather_pixels(self, stream: int, places: int, pixels: int, *, count: int) -> None:
+        """Bring the rectangles of pictures out of the host's page-locked memory to where `sample_crops` reads them.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            places: Device pointer to `(count,)` of `PLACE`. Their sources must stay as they are until this has run;
+                whole pieces of `SOURCE_ALIGNMENT` bytes are read, which no page ends within.
+            pixels: Device pointer to the pixels, a multiple of `SOURCE_ALIGNMENT`: written.
+            count: So many crops.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(_GATHER, (_GATHER_BLOCKS, count, 1), (_GATHER_THREADS, 1, 1), stream, (places, pixels), ())
 
     def sample_crops(
         self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int

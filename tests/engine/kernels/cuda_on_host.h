@@ -27,6 +27,9 @@ static Dim3 blockIdx, threadIdx, blockDim, gridDim;
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
 struct alignas(8) float2 {
   float x, y;
 };
@@ -150,6 +153,11 @@ static void __syncthreads() { on_host::barrier(); }
 
 template <class Value>
 static Value __ldg(const Value* address) {
+  return *address;
+}
+
+template <class Value>
+static Value __ldcs(const Value* address) {
   return *address;
 }
 
