@@ -22,8 +22,9 @@ class Frame:
         received_ns: Time at which the picture arrived, right after the grab, on the same clock.
         image_bgr: Pixels `(H, W, 3)` uint8 in OpenCV's BGR order, read in place from shared memory: read-only, and
             valid until its frame set is released.
-        memory: All bytes of the mapping that the picture lies in, which `image_bgr` is a view of: the same array for
-            each picture of a camera, as long as the camera's ring is there. None for a picture that lies by itself.
+        memory: All bytes of the mapping in which the camera's pictures lie, for whoever locks it for a GPU: the same
+            array for each frame of a camera, and `image_bgr` a view of it unless it was copied. None where there is no
+            such mapping.
     """
 
     camera_id: str

@@ -72,8 +72,8 @@ def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8], addr
     for number in np.flatnonzero(valid & ((start == 0) | large)).tolist():
         picture = inputs.pictures[number % views]
         assert picture is not None  # noqa: S101 - where there is none, the mask says so
-        x, y = int(left[number]), int(top[number])
-        cut = picture[y : bottom[number], x : right[number]]
+        x, y, x_end, y_end = rectangles[:, number].tolist()
+        cut = picture[y:y_end, x:x_end]
         if large[number]:
             cut = _shrunk(cut, nodes[divmod(number, views)], x, y, upload.crop_capacity)
             left[number] = top[number] = 0
