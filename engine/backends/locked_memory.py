@@ -138,12 +138,12 @@ def _unlock(driver: Any, context: Any, key: int, start: int) -> None:
     with _GUARD:
         _ALL.pop(key, None)
     (code,) = driver.cuCtxPushCurrent(context)
-    if code:
+    if int(code):
         # The GPU is gone, and what it had locked with it.
         return
     try:
         (code,) = driver.cuMemHostUnregister(start)
-        if code:
+        if int(code):
             _LOG.warning("cuMemHostUnregister: %s", getattr(code, "name", code))
     finally:
         driver.cuCtxPopCurrent()

@@ -10,8 +10,9 @@
 // Each thread has several loads on their way before it stores the first: of 8 crops that is 2 MiB, and the bus needs what
 // it moves in one turn of 2 us, some 100 KiB, to be busy all the time.
 //
-// The host's memory changes from launch to launch, not during one. A kernel sees what the host wrote before its launch:
-// no line of it is left in the caches that a launch starts with. Each line is read once, so it is not kept either.
+// The host's memory changes from launch to launch, not during one, and a launch sees what the host wrote before it: L1 is
+// empty when it starts, and the host's memory is read over the bus, where the processor's caches answer too. Each line is
+// read once, by a load that does not keep it (ld.global.cs), and not by the read-only path.
 
 #include "crops_core.h"
 
