@@ -72,7 +72,7 @@ def measure_frames(
         views: V.
         frames: So many are timed, one at a time and then two.
         locked: Whether the pictures lie in memory that is locked for the GPU, as a camera's do; else the host copies
-            what a frame needs of them.
+            what a frame needs of them, as it does where that memory cannot be locked.
 
     Raises:
         EngineError: If it fails.
@@ -80,7 +80,7 @@ def measure_frames(
     inputs = [trial_pictures(runtime.card, hands, views, seed=seed) for seed in range(_SETS)]
     if locked:
         inputs, memory = in_one_mapping(inputs)
-        runtime.lock(memory)
+        locked = runtime.lock(memory)
     for number in range(_WARM_UP):
         runtime.run_pictures(inputs[number % _SETS])
     start_ms, whole_ms = np.empty(frames), np.empty(frames)

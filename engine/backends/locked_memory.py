@@ -65,7 +65,7 @@ class LockedMemory:
         self._used: dict[int, _Registration] = {}
         self._told = False
 
-    def lock(self, memory: NDArray[np.uint8]) -> None:
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
         """Lock the memory of an array, if that is not done yet; the context must be current.
 
         It is unlocked when nobody holds the array any more, or at `close`. Memory that cannot be locked is left as it
@@ -74,10 +74,16 @@ class LockedMemory:
         Args:
             memory: One row of bytes, from the start of a page on. Pictures that are to be read in place are views of
                 this very array.
+
+        Returns:
+            Whether it is locked.
+
+        Raises:
+            EngineError: If it does not begin with a page.
         """
         used = self._used.get(id(memory))
         if used is not None and used.memory() is memory:
-            return
+            return used.shift is not None
         with _GUARD:
             for key, gone in list(self._used.items()):
                 if gone.memory() is None:
@@ -87,6 +93,7 @@ class LockedMemory:
                 registration = self._register(memory)
             registration.users += 1
             self._used[id(memory)] = registration
+        return registration.shift is not None
 
     def address(self, picture: NDArray[np.uint8]) -> int | None:
         """Where the GPU reads the first pixel of a picture; None if the picture is not in memory that is locked."""
@@ -109,13 +116,9 @@ class LockedMemory:
         start = int(memory.__array_interface__["data"][0])
         if start % _PAGE:
             raise EngineError(f"memory at {start:#x} does not begin with a page; give a mapping of its own")
-        driver = self._driver
         try:
-            checked(driver.cuMemHostRegister(start, memory.nbytes, _PORTABLE | _DEVICE_MAP), "cuMemHostRegister")
-            # Mostly the same address; that it is so is for the driver to say.
-            shift = int(checked(driver.cuMemHostGetDevicePointer(start, 0), "cuMemHostGetDevicePointer")) - start
+            shift = self._shift(start, memory.nbytes)
         except EngineError as error:
-            driver.cuMemHostUnregister(start)
             if not self._told:
                 self._told = True
                 _LOG.warning(
@@ -124,13 +127,23 @@ class LockedMemory:
                     error,
                 )
             return _Registration(weakref.ref(memory), None)
-        end = weakref.finalize(memory, _unlock, driver, self._context, id(memory), start)
+        end = weakref.finalize(memory, _unlock, self._driver, self._context, id(memory), start)
         # The process ends with its memory.
         end.atexit = False
         registration = _Registration(weakref.ref(memory), shift, end)
         _ALL[id(memory)] = registration
         _LOG.info("%d MiB of pictures are read where they lie", memory.nbytes >> 20)
         return registration
+
+    def _shift(self, start: int, size: int) -> int:
+        """Lock memory; from its address to the one that the GPU knows, mostly none."""
+        driver = self._driver
+        checked(driver.cuMemHostRegister(start, size, _PORTABLE | _DEVICE_MAP), "cuMemHostRegister")
+        try:
+            return int(checked(driver.cuMemHostGetDevicePointer(start, 0), "cuMemHostGetDevicePointer")) - start
+        except EngineError:
+            driver.cuMemHostUnregister(start)
+            raise
 
 
 def _unlock(driver: Any, context: Any, key: int, start: int) -> None:

@@ -132,7 +132,7 @@ class PictureRuntime(NetworkRuntime, Protocol):
             EngineError: If that fails.
         """
 
-    def lock(self, memory: NDArray[np.uint8]) -> None:
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
         """Lock memory that pictures will lie in, so that the GPU reads them there and nothing copies them before.
 
         Locking takes some milliseconds, once; again for the same array it does nothing. The memory is unlocked when
@@ -142,6 +142,9 @@ class PictureRuntime(NetworkRuntime, Protocol):
         Args:
             memory: A mapping's bytes in one row, from the start of a page on. Pictures that are views of this very
                 array are read in place.
+
+        Returns:
+            Whether it is locked.
 
         Raises:
             EngineError: If the memory does not begin with a page, or the runtime is closed.

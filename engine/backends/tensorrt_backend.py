@@ -312,14 +312,14 @@ class TensorrtRuntime:
         for count in range(1, hands + 1):
             self._ready(count, views, "pictures")
 
-    def lock(self, memory: NDArray[np.uint8]) -> None:
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
         """Lock memory that pictures lie in, so that the GPU reads them there; see `PictureRuntime.lock`.
 
         Raises:
             EngineError: If the memory does not begin with a page, or the network is closed.
         """
         with self._opened().current():
-            self._locked.lock(memory)
+            return self._locked.lock(memory)
 
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
         """Take one step.

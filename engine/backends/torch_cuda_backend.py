@@ -168,7 +168,7 @@ class TorchCudaRuntime:
                 _LOG.info("%s: getting ready for %d views, %d of %d hands", self._card.model_id, views, count, hands)
             self._ready(count, views, "pictures")
 
-    def lock(self, memory: NDArray[np.uint8]) -> None:
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
         """Lock memory that pictures lie in, so that the GPU reads them there; see `PictureRuntime.lock`.
 
         Raises:
@@ -178,7 +178,7 @@ class TorchCudaRuntime:
             raise EngineError(f"network {self._card.model_id} is closed; open it again")
         with self._failures("locking pictures"):
             self._enter()
-            self._locked.lock(memory)
+            return self._locked.lock(memory)
 
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
         """Take one step.

@@ -143,7 +143,7 @@ def test_pictures_in_a_cameras_memory_give_the_same_and_are_read_there(runtime: 
         at = [picture.ctypes.data - start for picture in step.pictures if picture is not None]
         pictures = [memory[first : first + 1280 * 720 * 3].reshape(720, 1280, 3) for first in at]
         shown.append(replace(step, pictures=pictures))
-    runtime.lock(memory)
+    assert runtime.lock(memory), "a mapping is not locked"
     assert runtime._locked.address(shown[0].pictures[0]) is not None, "a camera's memory is not locked"
     ticket = runtime.submit(shown[0])
     for number in range(1, len(shown)):
@@ -166,7 +166,7 @@ def test_pictures_in_a_cameras_memory_give_the_same_and_are_read_there(runtime: 
     assert not [one for one in runtime._locked._used.values() if one.memory() is not None and one.shift is not None]
     # Unlocked as it went: another mapping, perhaps at the same address, is locked as well as the first.
     again, memory = in_one_mapping(steps[:1])
-    runtime.lock(memory)
+    assert runtime.lock(memory), "a mapping is not locked"
     assert runtime._locked.address(again[0].pictures[0]) is not None
     np.testing.assert_array_equal(runtime.run_pictures(again[0]).joints, copied[0].joints)
 

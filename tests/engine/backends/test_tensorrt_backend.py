@@ -133,8 +133,8 @@ def test_pictures_in_locked_memory_are_read_where_they_lie(opened: Opener, machi
     copied = pictures_of(2, 3)
     expected = runtime.run_pictures(copied)
     inputs, memory = locked_pictures(copied)
-    runtime.lock(memory)
-    runtime.lock(memory)
+    assert runtime.lock(memory)
+    assert runtime.lock(memory)
     assert machine.locked == {memory.ctypes.data: memory.nbytes}
     machine.uploaded.clear()
     got = runtime.run_pictures(inputs)
@@ -189,9 +189,9 @@ def test_memory_that_cannot_be_locked_is_copied_from_and_that_is_said_once(
     copied = pictures_of(1, 3)
     inputs, memory = locked_pictures(copied)
     for _ in range(3):
-        runtime.lock(memory)
+        assert not runtime.lock(memory)
         _, further = locked_pictures(copied)
-        runtime.lock(further)
+        assert not runtime.lock(further)
     assert caplog.text.count("they are copied in each frame") == 1
     assert runtime.run_pictures(inputs).joints.tobytes() == runtime.run_pictures(copied).joints.tobytes()
     with pytest.raises(EngineError, match="does not begin with a page"):

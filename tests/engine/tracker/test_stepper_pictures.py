@@ -31,8 +31,9 @@ class Cutter(Oracle):
     def prepare(self, views: int, hands: int) -> None:
         self.prepared.append((views, hands))
 
-    def lock(self, memory: NDArray[np.uint8]) -> None:
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
         self.locked.append(memory)
+        return True
 
     def submit(self, inputs: PictureInputs) -> None:
         raise NotImplementedError
