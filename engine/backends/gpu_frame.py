@@ -94,6 +94,7 @@ class Frame:
 
     def stage(self, inputs: PictureInputs | NetworkInputs) -> None:
         """Write inputs into the buffer that goes up; pictures that the device reads where they are stay there."""
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
         stage_step(inputs, self._upload, self._host_bytes, self._host_up.data_ptr(), self._locked)
 
     def work(self, form: Form) -> None:

@@ -231,7 +231,7 @@ class Frame:
 
     def _staged(self, inputs: PictureInputs | NetworkInputs) -> Form:
         """Stage inputs; their form."""
-        # Memory that the driver locked has the same address on the GPU.
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
         stage_step(inputs, self._upload, self._host_up, self._host_up.ctypes.data, self._locked)
         return "pictures" if isinstance(inputs, PictureInputs) else "crops"
 
