@@ -45,7 +45,7 @@ from engine.network.network import UstHandNetwork
 _VIEWS: Final = 8
 _SHOWN_KERNELS: Final = 60
 _EXACT: Final = GpuSettings(precision="float32", tf32=False, fused_convolutions=False, compiled=None, captured=False)
-_EAGER: Final = GpuSettings(compiled=None)
+_EAGER: Final = GpuSettings(compiled=None, own_kernels=False)
 
 
 def say(text: str = "") -> None:
