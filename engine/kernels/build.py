@@ -23,14 +23,17 @@ from engine.errors import EngineError
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
 SOURCES: Final = (
+    "block_math.h",
     "crops.cu",
     "crops_core.h",
     "gather.cu",
+    "interaction.cu",
     "kernels.cu",
     "knn.cu",
     "knn_core.h",
     "knn_plugin.cu",
     "knn_warp.h",
+    "stpt.cu",
 )
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"

@@ -2,5 +2,6 @@
 
 #include "crops.cu"
 #include "gather.cu"
+#include "interaction.cu"
 #include "knn.cu"
 #include "stpt.cu"

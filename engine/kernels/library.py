@@ -32,6 +32,25 @@ _CROPS: Final = "usthand_sample_crops"
 _GATHER: Final = "usthand_gather_pixels"
 _GATHER_BLOCKS: Final = 32
 _GATHER_THREADS: Final = 128
+INTERACTION_CHANNELS: Final = (128, 256)
+"""So wide is the feature interaction that has kernels."""
+
+INTERACTION_VIEWS: Final = 8
+"""Views that its kernels take at most."""
+
+STPT_CHANNELS: Final = (96, 128)
+"""So wide are the blocks of STPT that have kernels."""
+
+STPT_NEIGHBORS: Final = 16
+"""Anchors that a query point looks at; no fewer may be there."""
+
+_STPT: Final = ("usthand_stpt_start", "usthand_stpt_refine")
+_INTERACTION: Final = ("usthand_interaction_convolve", "usthand_interaction_attend", "usthand_interaction_finish")
+# A view's joints are shared out to so many blocks; tokens of the attention so many to a block.
+_VIEW_TILES: Final = 3
+_QUERY_TOKENS: Final = 3
+_JOINTS: Final = 21
+_LAYER_THREADS: Final = 256
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -110,9 +129,9 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        self._functions = {
-            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS, _GATHER)
-        }
+        names += [_CROPS, _GATHER, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
+        self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
         self,

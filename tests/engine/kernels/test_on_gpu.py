@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
+from engine.backends.gpu_interaction import KernelInteraction  # noqa: E402
+from engine.backends.gpu_stpt import KernelTransformer  # noqa: E402
 from engine.backends.locked_memory import LockedMemory  # noqa: E402
 from engine.crops import CropCamera, crop_nodes  # noqa: E402
 from engine.kernels import torch_op  # noqa: E402
