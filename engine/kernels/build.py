@@ -27,6 +27,7 @@ SOURCES: Final = (
     "crops.cu",
     "crops_core.h",
     "flow.cu",
+    "gather.cu",
     "hand_math.h",
     "interaction.cu",
     "kernels.cu",

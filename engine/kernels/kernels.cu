@@ -2,6 +2,7 @@
 
 #include "crops.cu"
 #include "flow.cu"
+#include "gather.cu"
 #include "interaction.cu"
 #include "knn.cu"
 #include "mano.cu"
