@@ -133,6 +133,17 @@ def test_every_convolution_takes_its_relu_along(network: UstHandNetwork, step: A
             assert before.target is not torch.ops.aten.convolution.default
 
 
+def test_a_stem_of_cells_sees_what_the_stem_sees() -> None:
+    torch.manual_seed(0)
+    network = UstHandNetwork(CONFIG, HandModel.load(), pretrained=False).eval().double()
+    ready = for_gpu(network, torch.float64)
+    # Not square, and nothing is zero at the border: padding is zeros of the normalised picture.
+    images = torch.rand(2, 3, 64, 96, dtype=torch.float64)
+    with torch.no_grad():
+        for one, other in zip(ready.backbone(images)[:-1], network.backbone(images)[:-1], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_half_precision_stays_within_convolutions(network: UstHandNetwork) -> None:
     inputs = trial_inputs(SMALL, 1, 2)
     step = trace_step(for_gpu(network, torch.float16), tensors(inputs), fused_convolutions=True)
