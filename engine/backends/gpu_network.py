@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from engine.backends.gpu_maps import read_maps_by_kernels
 from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
 from engine.network.network import UstHandNetwork
@@ -33,7 +34,7 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
         own_kernels: Whether parts that have a kernel of the project's own are replaced by it.
 
     Returns:
-        The copy. It makes no mesh and cannot be trained or exported.
+        The copy. It makes no mesh, and no heatmaps where a kernel reads them, and cannot be trained or exported.
     """
     ready = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norms(ready)
@@ -42,6 +43,8 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     ready.decoder = _InPrecision(ready.decoder, precision)  # type: ignore[assignment] # it is called as the decoder is
     saigb = ready.joint_graph.saigb
     saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
+    if own_kernels:
+        read_maps_by_kernels(ready)
     return ready
 
 

@@ -22,7 +22,17 @@ from engine.errors import EngineError
 
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
-SOURCES: Final = ("crops.cu", "crops_core.h", "kernels.cu", "knn.cu", "knn_core.h", "knn_plugin.cu", "knn_warp.h")
+SOURCES: Final = (
+    "crops.cu",
+    "crops_core.h",
+    "heatmaps.cu",
+    "kernels.cu",
+    "knn.cu",
+    "knn_core.h",
+    "knn_plugin.cu",
+    "knn_warp.h",
+    "maps_core.h",
+)
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"
 

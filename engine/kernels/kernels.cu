@@ -1,4 +1,5 @@
 // All kernels in one translation unit: one binary, loaded in one go.
 
 #include "crops.cu"
+#include "heatmaps.cu"
 #include "knn.cu"

@@ -23,11 +23,19 @@ MOST_POINTS: Final = KNN_POINTS[-1]
 CROP_MULTIPLE_PX: Final = 32
 """The side of a crop that the crops' kernel makes is a multiple of this."""
 
+MOST_MAP_CHANNELS: Final = 128
+"""Maps that the kernels of maps read have at most so many channels, and a multiple of four."""
+
 _WARP: Final = 32
 _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
 _LEAST_DRIVER: Final = 13000
 _CROPS: Final = "usthand_sample_crops"
+_HEATMAP_PARTS: Final = "usthand_heatmap_parts"
+_HEATMAP_JOINTS: Final = "usthand_heatmap_joints"
+_HEATMAP_TILE: Final = 64
+_HEATMAP_THREADS: Final = 192
+_JOINTS: Final = 21
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -65,6 +73,18 @@ def knn_ptx(capability: tuple[int, int]) -> bytes:
     check_capability(capability, f"a GPU of compute capability {capability[0]}.{capability[1]}")
     newest = max(target for target in PLUGIN_PTX if target <= 10 * capability[0] + capability[1])
     return (DATA / PLUGIN_PTX[newest]).read_bytes()
+
+
+def heatmap_parts(height: int, width: int) -> int:
+    """How many parts the heatmaps' kernel makes of a joint's map of so many cells."""
+    return -(-height * width // _WARP)
+
+
+def _check_map_channels(channels: int) -> None:
+    if channels % 4 or not 0 < channels <= MOST_MAP_CHANNELS:
+        raise EngineError(
+            f"maps of {channels} channels: the kernels read multiples of 4, and {MOST_MAP_CHANNELS} at most"
+        )
 
 
 def check_capability(capability: tuple[int, int], device: str) -> None:
@@ -106,9 +126,8 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        self._functions = {
-            name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in (*names, _CROPS)
-        }
+        names += [_CROPS, _HEATMAP_PARTS, _HEATMAP_JOINTS]
+        self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
         self,
@@ -178,6 +197,59 @@ class KernelLibrary:
             stream,
             (pixels, places, nodes, crops),
             (size_px,),
+        )
+
+    def heatmaps(
+        self,
+        stream: int,
+        features: int,
+        weight: int,
+        bias: int,
+        sharpness: int,
+        parts: int,
+        joints: int,
+        confidence: int,
+        *,
+        count: int,
+        channels: int,
+        height: int,
+        width: int,
+    ) -> None:
+        """Find joints in maps, as `engine.network.heatmaps.HeatmapHead` does, without its heatmaps.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            features: Device pointer to `(count, height, width, channels)` float32, 16-byte aligned.
+            weight: Device pointer to `(21, channels)` float32, 16-byte aligned.
+            bias: Device pointer to `(21,)` float32.
+            sharpness: Device pointer to one float32, positive.
+            parts: Device pointer to `(count, 21, heatmap_parts(height, width), 4)` float32, 16-byte aligned: written.
+            joints: Device pointer to `(count, 21, 2)` float32: written.
+            confidence: Device pointer to `(count, 21)` float32: written.
+            count: So many pictures.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or a launch fails.
+        """
+        _check_map_channels(channels)
+        self._launch(
+            _HEATMAP_PARTS,
+            (-(-height * width // _HEATMAP_TILE), count, 1),
+            (_HEATMAP_THREADS, 1, 1),
+            stream,
+            (features, weight, bias, sharpness, parts),
+            (channels, height, width),
+        )
+        self._launch(
+            _HEATMAP_JOINTS,
+            (_JOINTS * count, 1, 1),
+            (_WARP, 1, 1),
+            stream,
+            (parts, sharpness, joints, confidence),
+            (heatmap_parts(height, width),),
         )
 
     def close(self) -> None:

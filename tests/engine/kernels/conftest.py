@@ -14,12 +14,21 @@ from engine.kernels.build import FOLDER
 
 @pytest.fixture(scope="session")
 def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return compiled(tmp_path_factory, "host_kernels.cpp")
+
+
+@pytest.fixture(scope="session")
+def host_maps(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return compiled(tmp_path_factory, "host_maps.cpp")
+
+
+def compiled(tmp_path_factory: pytest.TempPathFactory, source: str) -> ctypes.CDLL:
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ here to compile the kernels with")
     library = tmp_path_factory.mktemp("kernels") / "host.so"
-    source = Path(__file__).with_name("host_kernels.cpp")
+    path = Path(__file__).with_name(source)
     # No contraction: a fused multiply and add would round once where the kernel rounds twice.
     flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC"]
-    subprocess.run([compiler, *flags, f"-I{FOLDER}", str(source), "-o", str(library)], check=True)
+    subprocess.run([compiler, *flags, f"-I{FOLDER}", str(path), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
