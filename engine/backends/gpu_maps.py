@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from engine.kernels.maps_op import heatmap_joints, maps_fit
+from engine.kernels.maps_op import heatmap_joints, maps_fit, sample_maps, see_points
 from engine.network.heatmaps import HeatmapHead
+from engine.network.joint_graph import JointGraph
 from engine.network.network import UstHandNetwork
+from engine.network.point_cloud import PointFeatures
 
 
 def read_maps_by_kernels(network: UstHandNetwork) -> None:
@@ -17,10 +20,13 @@ def read_maps_by_kernels(network: UstHandNetwork) -> None:
         return
     # The kernel takes a map's highest value for the highest of so many times it.
     if float(head.sharpness) > 0:
-        network.heatmap_head = _Heatmaps(head)  # type: ignore[assignment] # it is called as the head is
+        network.heatmap_head = HeatmapsByKernel(head)  # type: ignore[assignment] # it is called as the head is
+    network.joint_graph = JointGraphByKernel(network.joint_graph)  # type: ignore[assignment] # it is called as the graph is
+    if network.point_features is not None:
+        network.point_features = PointFeaturesByKernel(network.point_features)  # type: ignore[assignment] # the same
 
 
-class _Heatmaps(nn.Module):
+class HeatmapsByKernel(nn.Module):
     """`HeatmapHead` without its heatmaps, which nobody reads in a step.
 
     Args:
@@ -44,3 +50,58 @@ class _Heatmaps(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         joints, confidence = heatmap_joints(features, self.weight, self.bias, self.sharpness)
         return joints[:, :, :0, None], joints, confidence
+
+
+class JointGraphByKernel(nn.Module):
+    """`JointGraph`, whose features at joints a kernel samples.
+
+    Args:
+        graph: The one that it is made of.
+    """
+
+    def __init__(self, graph: JointGraph) -> None:
+        super().__init__()
+        self.saigb = graph.saigb
+
+    def forward(self, deepest: Tensor, features: Tensor, joints: Tensor) -> Tensor:
+        """Build the graph of F4, F_ms `(N, C, h, w)` and joints `(N, 21, 2)` in crop coordinates."""
+        return torch.cat([self.saigb(deepest), sample_maps(features, joints)], dim=-1)
+
+
+class PointFeaturesByKernel(nn.Module):
+    """`PointFeatures` with the bottleneck before the sampling, which is the same, since both are linear.
+
+    So the bottleneck is one product over the maps' cells, the encoding's part of it is constant, and all that follows
+    it is one kernel.
+
+    Args:
+        part: The one that it is made of.
+    """
+
+    to_maps: Tensor
+    across: Tensor
+    down: Tensor
+    rows: Tensor
+
+    def __init__(self, part: PointFeatures) -> None:
+        super().__init__()
+        self.to_features = part.to_features
+        bottleneck = part.bottleneck[0]
+        weights = bottleneck.get_parameter("weight")
+        to_maps, half = weights[:, :-1].contiguous(), part.encoding.shape[0] // 2
+        self.register_buffer("to_maps", to_maps)
+        # The first half of the encoding's channels is the same in all rows, the second in all columns.
+        self.register_buffer("across", part.encoding[:half, 0].T @ to_maps[:, :half].T)
+        self.register_buffer("down", part.encoding[half:, :, 0].T @ to_maps[:, half:].T)
+        # The logits' own bias is the same for all views: a softmax over them does not see it.
+        rows = (weights[:, -1], bottleneck.get_parameter("bias"), part.to_weight.weight[0])
+        self.register_buffer("rows", torch.stack(rows))
+
+    def forward(
+        self, features: Tensor, projections: Tensor, points: Tensor, confidence: Tensor, view_mask: Tensor
+    ) -> Tensor:
+        """Look points up in all views; arguments and answer as those of `PointFeatures`."""
+        maps = functional.linear(features.permute(0, 1, 3, 4, 2), self.to_maps).permute(0, 1, 4, 2, 3)
+        seen = see_points(maps, self.across, self.down, projections, points, confidence, view_mask, self.rows)
+        fused: Tensor = self.to_features(seen)
+        return fused

@@ -32,6 +32,7 @@ SOURCES: Final = (
     "knn_plugin.cu",
     "knn_warp.h",
     "maps_core.h",
+    "points.cu",
 )
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"

@@ -3,3 +3,4 @@
 #include "crops.cu"
 #include "heatmaps.cu"
 #include "knn.cu"
+#include "points.cu"

@@ -26,6 +26,9 @@ CROP_MULTIPLE_PX: Final = 32
 MOST_MAP_CHANNELS: Final = 128
 """Maps that the kernels of maps read have at most so many channels, and a multiple of four."""
 
+MOST_POINT_VIEWS: Final = 16
+"""So many views the kernel of points joins at most."""
+
 _WARP: Final = 32
 _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
@@ -36,6 +39,9 @@ _HEATMAP_JOINTS: Final = "usthand_heatmap_joints"
 _HEATMAP_TILE: Final = 64
 _HEATMAP_THREADS: Final = 192
 _JOINTS: Final = 21
+_SAMPLE_MAPS: Final = "usthand_sample_maps"
+_SAMPLES_A_BLOCK: Final = 4
+_SEE_POINTS: Final = "usthand_see_points"
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -126,7 +132,7 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, _HEATMAP_PARTS, _HEATMAP_JOINTS]
+        names += [_CROPS, _HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
@@ -250,6 +256,100 @@ class KernelLibrary:
             stream,
             (parts, sharpness, joints, confidence),
             (heatmap_parts(height, width),),
+        )
+
+    def sample_maps(
+        self,
+        stream: int,
+        maps: int,
+        places: int,
+        samples: int,
+        *,
+        count: int,
+        channels: int,
+        height: int,
+        width: int,
+        places_count: int,
+    ) -> None:
+        """Interpolate maps at places, as `engine.network.joint_graph.sample_features` does.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            maps: Device pointer to `(count, height, width, channels)` float32, 16-byte aligned.
+            places: Device pointer to `(count, places_count, 2)` float32, crop coordinates.
+            samples: Device pointer to `(count, places_count, channels)` float32, 16-byte aligned: written.
+            count: So many maps.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+            places_count: Places of a map.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
+        """
+        _check_map_channels(channels)
+        self._launch(
+            _SAMPLE_MAPS,
+            (-(-places_count // _SAMPLES_A_BLOCK), count, 1),
+            (channels // 4, _SAMPLES_A_BLOCK, 1),
+            stream,
+            (maps, places, samples),
+            (height, width, places_count),
+        )
+
+    def see_points(
+        self,
+        stream: int,
+        maps: int,
+        across: int,
+        down: int,
+        projections: int,
+        points: int,
+        confidence: int,
+        mask: int,
+        rows: int,
+        features: int,
+        *,
+        batch: int,
+        channels: int,
+        height: int,
+        width: int,
+        views: int,
+        points_count: int,
+    ) -> None:
+        """Find what all views show where points project, as `engine.kernels.maps_op.see_points` says it.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            maps: Device pointer to `(batch, views, height, width, channels)` float32, 16-byte aligned.
+            across: Device pointer to `(width, channels)` float32, 16-byte aligned.
+            down: Device pointer to `(height, channels)` float32, 16-byte aligned.
+            projections: Device pointer to `(batch, views, 3, 4)` float32.
+            points: Device pointer to `(batch, points_count, 3)` float32.
+            confidence: Device pointer to `(batch, views, points_count)` float32.
+            mask: Device pointer to `(batch, views)` float32.
+            rows: Device pointer to `(3, channels)` float32, 16-byte aligned.
+            features: Device pointer to `(batch, points_count, channels)` float32, 16-byte aligned: written.
+            batch: So many sets of points, each with views of its own.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+            views: 1..16.
+            points_count: Points of a set.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
+        """
+        _check_map_channels(channels)
+        if not 0 < views <= MOST_POINT_VIEWS:
+            raise EngineError(f"points in {views} views: the kernel joins 1..{MOST_POINT_VIEWS}")
+        self._launch(
+            _SEE_POINTS,
+            (points_count, batch, 1),
+            (_WARP * views, 1, 1),
+            stream,
+            (maps, across, down, projections, points, confidence, mask, rows, features),
+            (channels, height, width, views, points_count),
         )
 
     def close(self) -> None:

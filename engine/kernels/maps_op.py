@@ -8,14 +8,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.kernels.library import MOST_MAP_CHANNELS, heatmap_parts
+from engine.kernels.library import MOST_MAP_CHANNELS, MOST_POINT_VIEWS, heatmap_parts
 from engine.kernels.torch_op import loaded_library
 from engine.network.config import JOINTS
+from engine.network.feature_interaction import MASKED_LOGIT
 from engine.network.heatmaps import peak_confidence, soft_argmax
+from engine.network.joint_graph import sample_features
+from engine.network.triangulation import project
 
 torch.library.define(
     "usthand::heatmap_joints", "(Tensor features, Tensor weight, Tensor bias, Tensor sharpness) -> (Tensor, Tensor)"
 )
+torch.library.define("usthand::sample_maps", "(Tensor maps, Tensor places) -> Tensor")
+torch.library.define(
+    "usthand::see_points",
+    "(Tensor maps, Tensor across, Tensor down, Tensor projections, Tensor points, Tensor confidence, "
+    "Tensor mask, Tensor rows) -> Tensor",
+)
+# Far outside the crop is no better than near outside, and float32 stays exact.
+_FARTHEST = 2.0
 
 
 def heatmap_joints(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,6 +46,59 @@ def heatmap_joints(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Te
     """
     found: tuple[Tensor, Tensor] = torch.ops.usthand.heatmap_joints(features, weight, bias, sharpness)
     return found
+
+
+def sample_maps(maps: Tensor, places: Tensor) -> Tensor:
+    """Interpolate maps at places, as `engine.network.joint_graph.sample_features` does.
+
+    Args:
+        maps: `(N, C, h, w)` float32; C is a multiple of 4, at most 128.
+        places: `(N, P, 2)` crop coordinates.
+
+    Returns:
+        `(N, P, C)`; zeros outside the crop.
+
+    Raises:
+        ValueError: If a shape or a type is another.
+    """
+    samples: Tensor = torch.ops.usthand.sample_maps(maps, places)
+    return samples
+
+
+def see_points(
+    maps: Tensor,
+    across: Tensor,
+    down: Tensor,
+    projections: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    mask: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    """Find what all views show where points project.
+
+    A view says what its map, interpolated, and its confidence say, cut off at zero; all together the sum of that,
+    weighed by a softmax over the views.
+
+    Args:
+        maps: `(B, V, C, h, w)` float32; C is a multiple of 4, at most 128.
+        across: `(w, C)`: added to all cells of a column.
+        down: `(h, C)`: added to all cells of a row.
+        projections: `(B, V, 3, 4)`.
+        points: `(B, P, 3)`, metres, local frame.
+        confidence: Each view's confidence in the points `(B, V, P)`.
+        mask: `(B, V)`.
+        rows: `(3, C)`: so many times the confidence is added to what is interpolated; what else is added to it; the
+            product with what a view says is its logit.
+
+    Returns:
+        `(B, P, C)`.
+
+    Raises:
+        ValueError: If a shape or a type is another.
+    """
+    seen: Tensor = torch.ops.usthand.see_points(maps, across, down, projections, points, confidence, mask, rows)
+    return seen
 
 
 def maps_fit(channels: int) -> bool:
@@ -121,3 +185,157 @@ def _heatmaps_launched(features: Tensor, weight: Tensor, bias: Tensor, sharpness
 torch.library.register_fake("usthand::heatmap_joints", _heatmaps_fake)
 torch.library.impl("usthand::heatmap_joints", "CPU", _heatmaps_by_parts)
 torch.library.impl("usthand::heatmap_joints", "CUDA", _heatmaps_launched)
+
+
+def _check_samples(maps: Tensor, places: Tensor) -> None:
+    check_maps("usthand::sample_maps", maps)
+    count, channels, height, width = maps.shape[0], *maps.shape[-3:]
+    check_shapes(
+        "usthand::sample_maps",
+        maps=(maps, (count, channels, height, width)),
+        places=(places, (count, places.shape[1], 2)),
+    )
+
+
+def _samples_fake(maps: Tensor, places: Tensor) -> Tensor:
+    _check_samples(maps, places)
+    return maps.new_empty((maps.shape[0], places.shape[1], maps.shape[1]))
+
+
+def _samples_by_parts(maps: Tensor, places: Tensor) -> Tensor:
+    _check_samples(maps, places)
+    return sample_features(maps, places).contiguous()
+
+
+def _samples_launched(maps: Tensor, places: Tensor) -> Tensor:
+    _check_samples(maps, places)
+    library = loaded_library(maps.device.index)
+    if library is None:
+        return _samples_by_parts(maps, places)
+    maps, places = maps.contiguous(memory_format=torch.channels_last), places.contiguous()
+    count, channels, height, width = maps.shape
+    samples = maps.new_empty((count, places.shape[1], channels))
+    library.sample_maps(
+        torch.cuda.current_stream(maps.device).cuda_stream,
+        maps.data_ptr(),
+        places.data_ptr(),
+        samples.data_ptr(),
+        count=count,
+        channels=channels,
+        height=height,
+        width=width,
+        places_count=places.shape[1],
+    )
+    return samples
+
+
+torch.library.register_fake("usthand::sample_maps", _samples_fake)
+torch.library.impl("usthand::sample_maps", "CPU", _samples_by_parts)
+torch.library.impl("usthand::sample_maps", "CUDA", _samples_launched)
+
+
+def _check_points(
+    maps: Tensor,
+    across: Tensor,
+    down: Tensor,
+    projections: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    mask: Tensor,
+    rows: Tensor,
+) -> None:
+    check_maps("usthand::see_points", maps)
+    batch, views, count = confidence.shape
+    channels, height, width = maps.shape[-3:]
+    check_shapes(
+        "usthand::see_points",
+        maps=(maps, (batch, views, channels, height, width)),
+        across=(across, (width, channels)),
+        down=(down, (height, channels)),
+        projections=(projections, (batch, views, 3, 4)),
+        points=(points, (batch, count, 3)),
+        confidence=(confidence, (batch, views, count)),
+        mask=(mask, (batch, views)),
+        rows=(rows, (3, channels)),
+    )
+
+
+def _points_fake(
+    maps: Tensor,
+    across: Tensor,
+    down: Tensor,
+    projections: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    mask: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+    return maps.new_empty((*points.shape[:2], maps.shape[2]))
+
+
+def _points_by_parts(
+    maps: Tensor,
+    across: Tensor,
+    down: Tensor,
+    projections: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    mask: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+    batch, views, count = confidence.shape
+    encoding = (across + down[:, None]).permute(2, 0, 1)
+    places, _ = project(projections, points)
+    places = places.flatten(0, 1).clamp(-_FARTHEST, _FARTHEST)
+    sampled = sample_features((maps + encoding).flatten(0, 1), places).reshape(batch, views, count, -1)
+    seen = torch.relu(sampled + confidence[..., None] * rows[0] + rows[1])
+    logits = (seen * rows[2]).sum(dim=-1) + ((1.0 - mask) * MASKED_LOGIT)[..., None]
+    return (torch.softmax(logits, dim=1)[..., None] * seen).sum(dim=1)
+
+
+def _points_launched(
+    maps: Tensor,
+    across: Tensor,
+    down: Tensor,
+    projections: Tensor,
+    points: Tensor,
+    confidence: Tensor,
+    mask: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+    batch, views, channels, height, width = maps.shape
+    library = loaded_library(maps.device.index)
+    if library is None or views > MOST_POINT_VIEWS:
+        return _points_by_parts(maps, across, down, projections, points, confidence, mask, rows)
+    maps = maps.permute(0, 1, 3, 4, 2).contiguous()
+    across, down, rows = across.contiguous(), down.contiguous(), rows.contiguous()
+    projections, points = projections.contiguous(), points.contiguous()
+    confidence, mask = confidence.contiguous(), mask.contiguous()
+    features = maps.new_empty((batch, points.shape[1], channels))
+    library.see_points(
+        torch.cuda.current_stream(maps.device).cuda_stream,
+        maps.data_ptr(),
+        across.data_ptr(),
+        down.data_ptr(),
+        projections.data_ptr(),
+        points.data_ptr(),
+        confidence.data_ptr(),
+        mask.data_ptr(),
+        rows.data_ptr(),
+        features.data_ptr(),
+        batch=batch,
+        channels=channels,
+        height=height,
+        width=width,
+        views=views,
+        points_count=points.shape[1],
+    )
+    return features
+
+
+torch.library.register_fake("usthand::see_points", _points_fake)
+torch.library.impl("usthand::see_points", "CPU", _points_by_parts)
+torch.library.impl("usthand::see_points", "CUDA", _points_launched)

@@ -149,7 +149,7 @@ def test_half_precision_stays_within_convolutions(network: UstHandNetwork) -> No
     step = trace_step(for_gpu(network, torch.float16), tensors(inputs), fused_convolutions=True)
     # Joints are read by sampling the maps: that, and all after it, is in float32.
     found = {node.target: number for number, node in enumerate(step.graph.nodes)}
-    sampled = found[torch.ops.aten.grid_sampler_2d.default]
+    sampled = found[torch.ops.usthand.sample_maps.default]
     for number, node in enumerate(step.graph.nodes):
         value = node.meta.get("val")
         if number >= sampled and isinstance(value, torch.Tensor):

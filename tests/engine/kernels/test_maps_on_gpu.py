@@ -1,4 +1,4 @@
-"""The kernels that read maps on a GPU, against the network's own modules on the CPU. Their answers are poisoned before."""
+"""The kernels that read maps on a GPU, against the network's modules on the CPU. Their answers are poisoned before."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engine.kernels.maps_op import heatmap_joints  # noqa: E402
+from engine.backends.gpu_maps import PointFeaturesByKernel  # noqa: E402
+from engine.kernels.maps_op import heatmap_joints, sample_maps, see_points  # noqa: E402
 from engine.kernels.torch_op import loaded_library  # noqa: E402
-from tests.engine.kernels.test_maps import MAPS, POISON, a_head, heatmap_arguments  # noqa: E402
+from engine.network.joint_graph import sample_features  # noqa: E402
+from tests.engine.kernels.test_maps import (  # noqa: E402
+    MAPS,
+    PLACES,
+    POISON,
+    SEEN,
+    a_head,
+    heatmap_arguments,
+    what_is_seen,
+)
 
 pytestmark = pytest.mark.gpu
 
@@ -39,3 +49,49 @@ def test_joints_of_maps(size: tuple[int, int, int, int], layout: torch.memory_fo
         _, wanted, sure = head(features.cpu())
         torch.testing.assert_close(joints.cpu(), wanted, rtol=0, atol=5e-6)
         torch.testing.assert_close(confidence.cpu(), sure, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("size", [*MAPS, (16, 128, 32, 32)], ids=str)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
+def test_maps_at_places(size: tuple[int, int, int, int], layout: torch.memory_format) -> None:
+    maps = torch.randn(size, device="cuda").to(memory_format=layout)
+    places = torch.empty(size[0], 21, 2, device="cuda").uniform_(-1.2, 1.2)
+    places[:, : len(PLACES)] = PLACES.cuda()
+    sample_maps(maps, places)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        samples = sample_maps(maps, places)
+    for _ in range(3):
+        maps.normal_()
+        places[:, len(PLACES) :].uniform_(-1.2, 1.2)
+        samples.fill_(POISON)
+        graph.replay()
+        wanted = sample_features(maps.cpu(), places.cpu())
+        torch.testing.assert_close(samples.cpu(), wanted, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize(("preset", "batch", "views"), [*SEEN, ("resnet34", 2, 16)])
+def test_points_in_all_views(preset: str, batch: int, views: int) -> None:
+    count = 21 * 33
+    part, inputs = what_is_seen(preset, batch, views, count)
+    ours = PointFeaturesByKernel(part)
+    mapped = torch.nn.functional.linear(inputs[0].permute(0, 1, 3, 4, 2), ours.to_maps).permute(0, 1, 4, 2, 3)
+    given = [tensor.cuda() for tensor in (mapped, ours.across, ours.down, *inputs[1:], ours.rows)]
+    see_points(*given)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        features = see_points(*given)
+    for _ in range(3):
+        given[0].normal_()
+        given[4].mul_(0.9)
+        features.fill_(POISON)
+        graph.replay()
+        wanted = see_points(*(tensor.cpu() for tensor in given))
+        torch.testing.assert_close(features.cpu(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_of_a_network_answer_as_on_a_cpu() -> None:
+    part, inputs = what_is_seen("lite", 2, 3, 693)
+    ours = PointFeaturesByKernel(part)
+    found = ours.cuda()(*(tensor.cuda() for tensor in inputs))
+    torch.testing.assert_close(found.cpu(), part(*inputs), rtol=1e-4, atol=1e-4)
