@@ -56,6 +56,11 @@ extern "C" __global__ void __launch_bounds__(192)
     const int joint = warp + kTileWarps * i;
     if (joint < kJoints && lane < pieces) read_weights[i] = __ldg(weight_pieces + joint * pieces + lane);
   }
+  const int first_joint = kJointsAThread * (warp / 2);
+  const float sharp = __ldg(sharpness);
+  float heats[kJointsAThread];
+#pragma unroll
+  for (int j = 0; j < kJointsAThread; ++j) heats[j] = __ldg(bias + first_joint + j);
 #pragma unroll
   for (int i = 0; i < kRounds; ++i) {
     const int cell = warp + kTileWarps * i;
@@ -71,29 +76,44 @@ extern "C" __global__ void __launch_bounds__(192)
   const int half = warp % 2;
   const int own = 32 * half + lane;
   const bool there = own < held;
-  const int first_joint = kJointsAThread * (warp / 2);
   const float4* cell = cells + min(own, held - 1) * stride;
   const float4* joint_weights = weights + first_joint * pieces;
-  float sums[kJointsAThread] = {};
+#pragma unroll 4
   for (int piece = 0; piece < pieces; ++piece) {
     const float4 x = cell[piece];
 #pragma unroll
-    for (int j = 0; j < kJointsAThread; ++j) sums[j] += dot(x, joint_weights[j * pieces + piece]);
+    for (int j = 0; j < kJointsAThread; ++j) heats[j] += dot(x, joint_weights[j * pieces + piece]);
   }
 
   const int place = first + own;
   const float u = cell_center(place % width, width), v = cell_center(place / width, height);
-  const float sharp = __ldg(sharpness);
+  // The joints side by side: what a lane waits for of one, it has of the others meanwhile.
+  float peaks[kJointsAThread], sums[3 * kJointsAThread];
+#pragma unroll
+  for (int j = 0; j < kJointsAThread; ++j) peaks[j] = heats[j] = there ? heats[j] : -INFINITY;
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+#pragma unroll
+    for (int j = 0; j < kJointsAThread; ++j) peaks[j] = fmaxf(peaks[j], __shfl_xor_sync(0xffffffffu, peaks[j], step));
+  }
+#pragma unroll
+  for (int j = 0; j < kJointsAThread; ++j) {
+    const float likelihood = expf((heats[j] - peaks[j]) * sharp);
+    sums[3 * j] = likelihood;
+    sums[3 * j + 1] = likelihood * u;
+    sums[3 * j + 2] = likelihood * v;
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+#pragma unroll
+    for (int i = 0; i < 3 * kJointsAThread; ++i) sums[i] += __shfl_xor_sync(0xffffffffu, sums[i], step);
+  }
+  // A warp without a cell has no numbers to write, either.
   const int part = 2 * blockIdx.x + half, parts_count = (count + 31) / 32;
   float4 mine = float4{0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
   for (int j = 0; j < kJointsAThread; ++j) {
-    const float heat = sums[j] + __ldg(bias + first_joint + j);
-    const float peak = warp_max(there ? heat : -INFINITY);
-    const float likelihood = there ? expf(heat * sharp - peak * sharp) : 0.0f;
-    const float total = warp_sum(likelihood);
-    const float across = warp_sum(likelihood * u), down = warp_sum(likelihood * v);
-    if (lane == j) mine = float4{peak, total, across, down};
+    if (lane == j) mine = float4{peaks[j], sums[3 * j], sums[3 * j + 1], sums[3 * j + 2]};
   }
   if (part < parts_count && lane < kJointsAThread) {
     parts[(static_cast<size_t>(picture) * kJoints + first_joint + lane) * parts_count + part] = mine;
@@ -115,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(32)
   float total = 0.0f, across = 0.0f, down = 0.0f;
   for (int i = lane; i < parts_count; i += 32) {
     const float4 part = i == lane ? first : __ldg(own + i);
-    const float share = expf(part.x * sharp - peak * sharp);
+    const float share = expf((part.x - peak) * sharp);
     total += part.y * share;
     across += part.z * share;
     down += part.w * share;
