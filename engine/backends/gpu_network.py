@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.backends.gpu_maps import read_maps_by_kernels
+from engine.backends import gpu_interaction, gpu_maps, gpu_stpt
 from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
 from engine.network.network import UstHandNetwork
@@ -44,7 +44,11 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     saigb = ready.joint_graph.saigb
     saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
     if own_kernels:
-        read_maps_by_kernels(ready)
+        gpu_maps.read_maps_by_kernels(ready)
+    if own_kernels and gpu_interaction.fits(ready.config):
+        ready.interaction = gpu_interaction.KernelInteraction(ready.interaction)  # type: ignore[assignment] # called alike
+    if own_kernels and gpu_stpt.fits(ready.config):
+        ready.transformer = gpu_stpt.KernelTransformer(ready.transformer)  # type: ignore[assignment] # called alike
     return ready
 
 

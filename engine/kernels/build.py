@@ -23,9 +23,11 @@ from engine.errors import EngineError
 FOLDER: Final = Path(__file__).resolve().parent
 DATA: Final = FOLDER / "data"
 SOURCES: Final = (
+    "block_math.h",
     "crops.cu",
     "crops_core.h",
     "heatmaps.cu",
+    "interaction.cu",
     "kernels.cu",
     "knn.cu",
     "knn_core.h",
@@ -33,6 +35,7 @@ SOURCES: Final = (
     "knn_warp.h",
     "maps_core.h",
     "points.cu",
+    "stpt.cu",
 )
 CARD: Final = "kernels.json"
 BINARY: Final = "kernels.fatbin"

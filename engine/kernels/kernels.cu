@@ -2,5 +2,7 @@
 
 #include "crops.cu"
 #include "heatmaps.cu"
+#include "interaction.cu"
 #include "knn.cu"
 #include "points.cu"
+#include "stpt.cu"

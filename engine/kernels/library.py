@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
@@ -38,10 +39,28 @@ _HEATMAP_PARTS: Final = "usthand_heatmap_parts"
 _HEATMAP_JOINTS: Final = "usthand_heatmap_joints"
 _HEATMAP_TILE: Final = 64
 _HEATMAP_THREADS: Final = 192
-_JOINTS: Final = 21
 _SAMPLE_MAPS: Final = "usthand_sample_maps"
 _SAMPLES_A_BLOCK: Final = 4
 _SEE_POINTS: Final = "usthand_see_points"
+INTERACTION_CHANNELS: Final = (128, 256)
+"""So wide is the feature interaction that has kernels."""
+
+INTERACTION_VIEWS: Final = 8
+"""Views that its kernels take at most."""
+
+STPT_CHANNELS: Final = (96, 128)
+"""So wide are the blocks of STPT that have kernels."""
+
+STPT_NEIGHBORS: Final = 16
+"""Anchors that a query point looks at; no fewer may be there."""
+
+_STPT: Final = ("usthand_stpt_start", "usthand_stpt_refine")
+_INTERACTION: Final = ("usthand_interaction_convolve", "usthand_interaction_attend", "usthand_interaction_finish")
+# A view's joints are shared out to so many blocks; tokens of the attention so many to a block.
+_VIEW_TILES: Final = 3
+_QUERY_TOKENS: Final = 3
+_JOINTS: Final = 21
+_LAYER_THREADS: Final = 256
 _PIXELS_A_THREAD: Final = 4
 _BLOCK_SIDE: Final = 8
 
@@ -132,7 +151,9 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, _HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
+        names += [_HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
+        names += [_CROPS, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
     def knn(
@@ -350,6 +371,137 @@ class KernelLibrary:
             stream,
             (maps, across, down, projections, points, confidence, mask, rows, features),
             (channels, height, width, views, points_count),
+        )
+
+    def interaction_convolve(
+        self, stream: int, pointers: Sequence[int], *, number: int, hands: int, views: int, channels: int
+    ) -> None:
+        """Run a round's graph convolution, and what its attention asks of each token (`interaction.cu`).
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the rounds' weights, as
+                `engine.kernels.interaction_op.round_layout` says; tokens `(hands, views, 21, channels)` and their
+                confidence. Then what is written: tokens, and queries, keys and values
+                `(hands, views, 21, 3, channels)`.
+            number: Of the round.
+            hands: B.
+            views: V.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        grid = (hands * views * _VIEW_TILES, 3, 1)
+        name = f"{_INTERACTION[0]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), (number,))
+
+    def interaction_attend(
+        self, stream: int, pointers: Sequence[int], *, number: int, hands: int, views: int, channels: int
+    ) -> None:
+        """Run a round's attention over all joints of all views.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the rounds' weights; what `interaction_convolve` wrote; the views'
+                mask `(hands, views)`. Then what is written: tokens.
+            number: Of the round.
+            hands: B.
+            views: V, at most `INTERACTION_VIEWS`.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If there are more views, or the launch fails.
+        """
+        if not 1 <= views <= INTERACTION_VIEWS:
+            raise EngineError(f"interaction of {views} views: its kernel takes 1..{INTERACTION_VIEWS}")
+        grid = (hands * views * _JOINTS // _QUERY_TOKENS, 1, 1)
+        name = f"{_INTERACTION[1]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), (number, views))
+
+    def interaction_finish(
+        self, stream: int, pointers: Sequence[int], *, hands: int, views: int, channels: int
+    ) -> None:
+        """Run the MLP that makes F_fuse of tokens.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the MLP's weights, as `engine.kernels.interaction_op.last_layout`
+                says; tokens `(hands, views, 21, channels)`. Then what is written: F_fuse.
+            hands: B.
+            views: V.
+            channels: One of `INTERACTION_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        grid = (hands * views * _VIEW_TILES, 1, 1)
+        name = f"{_INTERACTION[2]}_{channels}"
+        self._launch(name, grid, (_LAYER_THREADS, 1, 1), stream, tuple(pointers), ())
+
+    def stpt_start(
+        self, stream: int, weights: int, features: int, asked: int, *, points_count: int, channels: int
+    ) -> None:
+        """Make the query, the key and the value of each query point for the first block of STPT.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            weights: Device pointer to the blocks' weights, as `engine.kernels.stpt_op.LAYOUT` says.
+            features: Device pointer to `(points_count, channels)` float32.
+            asked: Device pointer to `(points_count, 3, channels)` float32: written.
+            points_count: Query points of all hands.
+            channels: One of `STPT_CHANNELS`.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(
+            f"{_STPT[0]}_{channels}",
+            (points_count, 1, 1),
+            (_LAYER_THREADS, 1, 1),
+            stream,
+            (weights, features, asked),
+            (),
+        )
+
+    def stpt_refine(
+        self,
+        stream: int,
+        pointers: Sequence[int],
+        *,
+        points_count: int,
+        anchors_count: int,
+        number: int,
+        count: int,
+        channels: int,
+    ) -> None:
+        """Run one block of STPT (`stpt.cu`).
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            pointers: Device pointers, all float32: the blocks' weights; the query points' places `(points_count, 3)`,
+                features `(points_count, channels)` and what they ask `(points_count, 3, channels)`; the anchors' places
+                `(hands, anchors_count, 3)`, keys and values `(hands, anchors_count, count, 2, channels)`; which frames
+                are valid `(hands, 5)`; the state `(hands, count, 2, 4, 21, channels)`. Then what is written: places,
+                features, what they ask in the next block, and the state's part of this block.
+            points_count: Query points of all hands, 21 each.
+            anchors_count: Anchors of a hand, from 16 on.
+            number: Of the block.
+            count: Blocks.
+            channels: One of `STPT_CHANNELS`.
+
+        Raises:
+            EngineError: If there are more anchors than the kernel takes, or the launch fails.
+        """
+        if not STPT_NEIGHBORS <= anchors_count <= MOST_POINTS:
+            raise EngineError(f"STPT among {anchors_count} anchors: its kernel takes {STPT_NEIGHBORS}..{MOST_POINTS}")
+        self._launch(
+            f"{_STPT[1]}_{channels}",
+            (points_count, 1, 1),
+            (_LAYER_THREADS, 1, 1),
+            stream,
+            tuple(pointers),
+            (anchors_count, number, count),
         )
 
     def close(self) -> None:

@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
+from engine.backends.gpu_interaction import KernelInteraction  # noqa: E402
+from engine.backends.gpu_stpt import KernelTransformer  # noqa: E402
 from engine.crops import CropCamera, crop_nodes  # noqa: E402
 from engine.kernels import torch_op  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
 from engine.kernels.places import PLACE, nodes_along  # noqa: E402
+from engine.network.config import preset  # noqa: E402
 from engine.network.point_transformer import nearest  # noqa: E402
 from tests.engine.backends.sampling import sampled_crop  # noqa: E402
 from tests.engine.kernels.clouds import KINDS, cloud  # noqa: E402
 from tests.engine.kernels.test_crops import GREY_LEVELS, SIZE_PX, a_camera, a_picture, cpu_crop  # noqa: E402
+from tests.engine.kernels.test_interaction import given as interaction_inputs  # noqa: E402
+from tests.engine.kernels.test_interaction import interaction_of  # noqa: E402
+from tests.engine.kernels.test_stpt import assert_close, inputs, transformer  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 
@@ -212,3 +218,50 @@ def turned(angle: float) -> NDArray[np.float64]:
     """A camera's axes turned about its y."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+
+
+@pytest.mark.parametrize("name", ["lite", "resnet34"])
+def test_stpt_in_a_captured_graph_answers_as_on_a_cpu(name: str) -> None:
+    # Each with a network of its own, since one that moves to the GPU takes its modules along.
+    on_cpu = KernelTransformer(transformer(preset(name)))
+    on_gpu = KernelTransformer(transformer(preset(name))).cuda()
+    given = {key: value.cuda() for key, value in inputs(preset(name), seed=1).items()}
+
+    def step() -> tuple[torch.Tensor, ...]:
+        places, features, state = on_gpu(**given)
+        return places[-1], features, state
+
+    with torch.no_grad():
+        step()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            answer = step()
+        for seed in range(3, 8):
+            fresh = inputs(preset(name), seed=seed)
+            for key, value in fresh.items():
+                given[key].copy_(value)
+            for tensor in answer:
+                tensor.fill_(torch.nan)
+            graph.replay()
+            places, features, state = on_cpu(**fresh)
+            for found, expected in zip(answer, (places[-1], features, state), strict=True):
+                # TF32 is off: what is left is the order of sums.
+                assert_close(found.cpu(), expected)
+
+
+@pytest.mark.parametrize(("name", "views"), [("lite", 2), ("lite", 8), ("resnet34", 3), ("resnet34", 8)])
+def test_the_interaction_in_a_captured_graph_answers_as_on_a_cpu(name: str, views: int) -> None:
+    plain, on_gpu = interaction_of(preset(name)), KernelInteraction(interaction_of(preset(name))).cuda()
+    given = [tensor.cuda() for tensor in interaction_inputs(preset(name), views, seed=1)]
+    with torch.no_grad():
+        on_gpu(*given)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            answer = on_gpu(*given)
+        for seed in range(3, 8):
+            fresh = interaction_inputs(preset(name), views, seed=seed)
+            for place, value in zip(given, fresh, strict=True):
+                place.copy_(value)
+            answer.fill_(torch.nan)
+            graph.replay()
+            assert_close(answer.cpu(), plain(*fresh))

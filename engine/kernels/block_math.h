@@ -1,0 +1,177 @@
+// What the kernels of the network's layers are made of: rows in shared memory that a block of 256 threads normalises and
+// multiplies with matrices. All is float32. Weights are read once by each block, 16 bytes a thread, with several reads
+// under way; a product is split along what is summed, so that every thread has some of it.
+#pragma once
+
+#include "knn_core.h"
+
+namespace usthand {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kLanes;
+constexpr float kNormEpsilon = 1e-5f;
+constexpr float kMaskedLogit = -1e9f;
+
+template <int IN, int OUT>
+struct Linear {
+  float weight[IN * OUT];  // (IN, OUT)
+  float bias[OUT];
+};
+
+template <int D>
+struct Norm {
+  float scale[D];
+  float shift[D];
+};
+
+__device__ __forceinline__ float4 load4(const float* address) {
+  return __ldg(reinterpret_cast<const float4*>(address));
+}
+
+__device__ __forceinline__ void add_scaled(float4& sum, float factor, const float4& row) {
+  sum.x = fmaf(factor, row.x, sum.x);
+  sum.y = fmaf(factor, row.y, sum.y);
+  sum.z = fmaf(factor, row.z, sum.z);
+  sum.w = fmaf(factor, row.w, sum.w);
+}
+
+__device__ __forceinline__ float4 relu4(const float4& v) {
+  return float4{fmaxf(v.x, 0.0f), fmaxf(v.y, 0.0f), fmaxf(v.z, 0.0f), fmaxf(v.w, 0.0f)};
+}
+
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+  for (int step = kLanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+  return value;
+}
+
+// Normalise rows into others `(rows, D)`, a warp a row. All threads call it; it ends at a barrier.
+template <int D>
+__device__ __forceinline__ void layer_norm(const float* rows, const Norm<D>& norm, float* normed, int count = 1) {
+  static_assert(D % kLanes == 0, "a warp shares out a row");
+  constexpr int kEach = D / kLanes;
+  const int lane = threadIdx.x % kLanes;
+  for (int row = threadIdx.x / kLanes; row < count; row += kWarps) {
+    float values[kEach];
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      values[i] = rows[row * D + i * kLanes + lane];
+      sum += values[i];
+    }
+    const float mean = warp_sum(sum) / D;
+    float squares = 0.0f;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      values[i] -= mean;
+      squares = fmaf(values[i], values[i], squares);
+    }
+    const float scale = 1.0f / sqrtf(warp_sum(squares) / D + kNormEpsilon);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int channel = i * kLanes + lane;
+      normed[row * D + channel] = fmaf(values[i] * scale, __ldg(norm.scale + channel), __ldg(norm.shift + channel));
+    }
+  }
+  __syncthreads();
+}
+
+// Into how many parts a product's sum is split: as many as there are threads for, each of a multiple of `step` terms.
+USTHAND_BOTH constexpr int splits_of(int in, int groups, int step) {
+  while (groups > 1 && in % (groups * step) != 0) --groups;
+  return groups;
+}
+
+// A row in shared memory times a matrix. `store(column, value)` gets each sum with its bias. All threads call it; it ends
+// at a barrier. `work` holds 4 kThreads floats.
+template <int IN, int OUT, class Store>
+__device__ __forceinline__ void row_product(const float* row, const Linear<IN, OUT>& linear, float* work, Store store) {
+  constexpr int kQuads = OUT / 4;
+  constexpr int kSplits = splits_of(IN, kThreads / kQuads, 1);
+  constexpr int kTerms = IN / kSplits;
+  const int quad = threadIdx.x % kQuads;
+  const int split = threadIdx.x / kQuads;
+  if (split < kSplits) {
+    const float* weight = linear.weight + split * kTerms * OUT + 4 * quad;
+    float4 sum{0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll 16
+    for (int i = 0; i < kTerms; ++i) add_scaled(sum, row[split * kTerms + i], load4(weight + i * OUT));
+    reinterpret_cast<float4*>(work)[split * kQuads + quad] = sum;
+  }
+  __syncthreads();
+  for (int column = threadIdx.x; column < OUT; column += kThreads) {
+    float sum = __ldg(linear.bias + column);
+#pragma unroll
+    for (int i = 0; i < kSplits; ++i) sum += work[i * OUT + column];
+    store(column, sum);
+  }
+  __syncthreads();
+}
+
+// Rows `(ROWS, IN)` times a matrix, whose rows lie `stride` floats apart. `store(row, column, sums)` gets four sums at a
+// time, without a bias, when `rows` and `work` are free again. All threads call it; it ends at a barrier.
+//
+// A thread has four columns of EACH rows. `work` holds ROWS * OUT floats for each part of the sum, 4 EACH kThreads in
+// all; the rows may lie in it.
+template <int IN, int OUT, int ROWS, int EACH, class Store>
+__device__ __forceinline__ void rows_product(const float* weight, int stride, const float* rows, float* work,
+                                             Store store) {
+  constexpr int kQuads = OUT / 4;
+  constexpr int kParts = ROWS / EACH;
+  constexpr int kSplits = splits_of(IN, kThreads / kQuads / kParts, 4);
+  constexpr int kGroups = kParts * kSplits;
+  constexpr int kTerms = IN / kSplits;
+  static_assert(ROWS % EACH == 0 && kTerms % 4 == 0 && kQuads * kGroups <= kThreads, "a group of threads has a part");
+  const int quad = threadIdx.x % kQuads;
+  const int group = threadIdx.x / kQuads;
+  const int first_row = group % kParts * EACH;
+  const int split = group / kParts;
+  float4 sums[EACH];
+#pragma unroll
+  for (int r = 0; r < EACH; ++r) sums[r] = float4{0.0f, 0.0f, 0.0f, 0.0f};
+  if (group < kGroups) {
+    const float* terms = weight + static_cast<size_t>(split) * kTerms * stride + 4 * quad;
+    const float* factors = rows + first_row * IN + split * kTerms;
+#pragma unroll 2
+    for (int i = 0; i < kTerms; i += 4) {
+      float4 weights[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) weights[j] = load4(terms + (i + j) * stride);
+#pragma unroll
+      for (int r = 0; r < EACH; ++r) {
+        const float4 row = *reinterpret_cast<const float4*>(factors + r * IN + i);
+        add_scaled(sums[r], row.x, weights[0]);
+        add_scaled(sums[r], row.y, weights[1]);
+        add_scaled(sums[r], row.z, weights[2]);
+        add_scaled(sums[r], row.w, weights[3]);
+      }
+    }
+  }
+  __syncthreads();
+  float4* partial = reinterpret_cast<float4*>(work);
+  if (group < kGroups) {
+#pragma unroll
+    for (int r = 0; r < EACH; ++r) partial[(split * ROWS + first_row + r) * kQuads + quad] = sums[r];
+  }
+  __syncthreads();
+  constexpr int kAll = ROWS * kQuads;
+  constexpr int kPlaces = (kAll + kThreads - 1) / kThreads;
+  float4 whole[kPlaces];
+#pragma unroll
+  for (int e = 0; e < kPlaces; ++e) {
+    const int place = e * kThreads + threadIdx.x;
+    if (place >= kAll) continue;
+    whole[e] = partial[place];
+#pragma unroll
+    for (int i = 1; i < kSplits; ++i) add_scaled(whole[e], 1.0f, partial[i * kAll + place]);
+  }
+  __syncthreads();
+#pragma unroll
+  for (int e = 0; e < kPlaces; ++e) {
+    const int place = e * kThreads + threadIdx.x;
+    if (place < kAll) store(place / kQuads, place % kQuads * 4, whole[e]);
+  }
+  __syncthreads();
+}
+
+}  // namespace usthand

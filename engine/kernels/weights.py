@@ -1,0 +1,36 @@
+"""Weights of a kernel: arrays that lie one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Layout: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Names and shapes of arrays, in the order in which they lie."""
+
+
+def size_of(layout: Layout) -> int:
+    """Numbers in all arrays."""
+    return sum(math.prod(shape) for shape in layout.values())
+
+
+def packed(pieces: Mapping[str, Tensor], layout: Layout) -> Tensor:
+    """All arrays as one row of float32.
+
+    Raises:
+        ValueError: If one has another shape.
+    """
+    for name, shape in layout.items():
+        if tuple(pieces[name].shape) != shape:
+            raise ValueError(f"{name} has {tuple(pieces[name].shape)}, where the kernels read {shape}")
+    return torch.cat([pieces[name].detach().reshape(-1) for name in layout]).float()
+
+
+def unpacked(row: Tensor, layout: Layout) -> dict[str, Tensor]:
+    """The arrays of a row, in place."""
+    pieces = torch.split(row, [math.prod(shape) for shape in layout.values()])
+    return {name: piece.view(shape) for (name, shape), piece in zip(layout.items(), pieces, strict=True)}
