@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from engine.kernels.maps_op import heatmap_joints, maps_fit, sample_maps, see_points
+from engine.kernels.maps_op import HEATMAP_JOINTS, SAMPLE_MAPS, heatmap_joints, maps_fit, sample_maps, see_points
 from engine.network.heatmaps import HeatmapHead
 from engine.network.joint_graph import JointGraph
 from engine.network.network import UstHandNetwork
@@ -24,6 +26,23 @@ def read_maps_by_kernels(network: UstHandNetwork) -> None:
     network.joint_graph = JointGraphByKernel(network.joint_graph)  # type: ignore[assignment] # it is called as the graph is
     if network.point_features is not None:
         network.point_features = PointFeaturesByKernel(network.point_features)  # type: ignore[assignment] # the same
+
+
+def sample_with_heatmaps(module: fx.GraphModule) -> None:
+    """Take what maps show at the joints that were found in them from the operator that found them, in place."""
+    graph = module.graph
+    for sampled in graph.find_nodes(op="call_function", target=SAMPLE_MAPS):
+        maps, places = sampled.args
+        if places.target is not operator.getitem or places.args[0].target is not HEATMAP_JOINTS:
+            continue
+        found, number = places.args
+        if number != 0 or found.args[0] is not maps:
+            continue
+        with graph.inserting_after(found):
+            taken = graph.call_function(operator.getitem, (found, 2))
+        taken.meta = sampled.meta
+        sampled.replace_all_uses_with(taken)
+        graph.erase_node(sampled)
 
 
 class HeatmapsByKernel(nn.Module):
@@ -48,7 +67,7 @@ class HeatmapsByKernel(nn.Module):
         """Find the joints of crops; the heatmaps are `(N, 21, 0, 1)`."""
         # As the decoder's convolutions leave them, so that nothing is copied.
         features = features.contiguous(memory_format=torch.channels_last)
-        joints, confidence = heatmap_joints(features, self.weight, self.bias, self.sharpness)
+        joints, confidence, _ = heatmap_joints(features, self.weight, self.bias, self.sharpness)
         return joints[:, :, :0, None], joints, confidence
 
 

@@ -1,10 +1,10 @@
 // Heatmaps of joints and what is read from them, without writing the heatmaps: a 1x1 convolution, the softmax of so many
-// times its values, the place that it expects, and the highest value.
+// times its values, the place that it expects, the highest value; and what the maps show at that place.
 //
 // Two launches. The first, grid (ceil(cells / 64), pictures, 1), 192 threads: a block keeps its cells and all weights in
 // shared memory; a thread makes the values of one cell for seven joints, and a warp joins those of its 32 cells to one
 // part a joint: their highest value and, relative to it, the softmax's sums. The second, grid (pictures 21, 1, 1), 32
-// threads: a warp joins a joint's parts.
+// threads: a warp joins a joint's parts, and samples the maps there.
 //
 // Features (pictures, height, width, channels) float32, 16-byte aligned, channels a multiple of 4 and at most 128; parts
 // (pictures, 21, ceil(cells / 32), 4) float32, 16-byte aligned; the sharpness is positive.
@@ -121,9 +121,13 @@ extern "C" __global__ void __launch_bounds__(192)
 }
 
 extern "C" __global__ void __launch_bounds__(32)
-    usthand_heatmap_joints(const float4* __restrict__ parts, const float* __restrict__ sharpness,
-                           float* __restrict__ joints, float* __restrict__ confidence, int parts_count) {
+    usthand_heatmap_joints(const float4* __restrict__ parts, const float* __restrict__ features,
+                           const float* __restrict__ sharpness, float* __restrict__ joints,
+                           float* __restrict__ confidence, float* __restrict__ samples, int channels, int height,
+                           int width) {
+  using namespace usthand::maps;
   const int lane = threadIdx.x;
+  const int parts_count = (height * width + 31) / 32;
   const float4* own = parts + static_cast<size_t>(blockIdx.x) * parts_count;
   const float sharp = __ldg(sharpness);
   // 32 parts are the 1024 cells of the largest preset: mostly there is nothing after a lane's first one.
@@ -131,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(32)
   const float4 first = lane < parts_count ? __ldg(own + lane) : none;
   float peak = first.x;
   for (int i = lane + 32; i < parts_count; i += 32) peak = fmaxf(peak, __ldg(own + i).x);
-  peak = usthand::maps::warp_max(peak);
+  peak = warp_max(peak);
   float total = 0.0f, across = 0.0f, down = 0.0f;
   for (int i = lane; i < parts_count; i += 32) {
     const float4 part = i == lane ? first : __ldg(own + i);
@@ -140,11 +144,17 @@ extern "C" __global__ void __launch_bounds__(32)
     across += part.z * share;
     down += part.w * share;
   }
-  total = usthand::maps::warp_sum(total);
-  across = usthand::maps::warp_sum(across);
-  down = usthand::maps::warp_sum(down);
-  if (lane != 0) return;
-  joints[2 * blockIdx.x] = across / total;
-  joints[2 * blockIdx.x + 1] = down / total;
-  confidence[blockIdx.x] = fminf(fmaxf(peak, 0.0f), 1.0f);
+  total = warp_sum(total);
+  const float u = warp_sum(across) / total, v = warp_sum(down) / total;
+  if (lane == 0) {
+    joints[2 * blockIdx.x] = u;
+    joints[2 * blockIdx.x + 1] = v;
+    confidence[blockIdx.x] = fminf(fmaxf(peak, 0.0f), 1.0f);
+  }
+  const int pieces = channels / 4;
+  if (lane >= pieces) return;
+  const float4* map = reinterpret_cast<const float4*>(features) +
+                      static_cast<size_t>(blockIdx.x / kJoints) * height * width * pieces;
+  reinterpret_cast<float4*>(samples)[static_cast<size_t>(blockIdx.x) * pieces + lane] =
+      sampled(map + lane, between_cells(u, width), between_cells(v, height), width, pieces);
 }

@@ -236,13 +236,14 @@ class KernelLibrary:
         parts: int,
         joints: int,
         confidence: int,
+        samples: int,
         *,
         count: int,
         channels: int,
         height: int,
         width: int,
     ) -> None:
-        """Find joints in maps, as `engine.network.heatmaps.HeatmapHead` does, without its heatmaps.
+        """Find joints in maps, and what the maps show there, as `engine.kernels.maps_op.heatmap_joints` says it.
 
         Args:
             stream: Handle of a CUDA stream; 0 is the default one.
@@ -253,6 +254,7 @@ class KernelLibrary:
             parts: Device pointer to `(count, 21, heatmap_parts(height, width), 4)` float32, 16-byte aligned: written.
             joints: Device pointer to `(count, 21, 2)` float32: written.
             confidence: Device pointer to `(count, 21)` float32: written.
+            samples: Device pointer to `(count, 21, channels)` float32, 16-byte aligned: written.
             count: So many pictures.
             channels: A multiple of 4, at most 128.
             height: Cells.
@@ -275,8 +277,8 @@ class KernelLibrary:
             (_JOINTS * count, 1, 1),
             (_WARP, 1, 1),
             stream,
-            (parts, sharpness, joints, confidence),
-            (heatmap_parts(height, width),),
+            (parts, features, sharpness, joints, confidence, samples),
+            (channels, height, width),
         )
 
     def sample_maps(

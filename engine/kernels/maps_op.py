@@ -5,6 +5,8 @@ Maps lie in memory channels last; ones that do not are copied. Importing this re
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,11 @@ from engine.network.heatmaps import peak_confidence, soft_argmax
 from engine.network.joint_graph import sample_features
 from engine.network.triangulation import project
 
+_Found: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
 torch.library.define(
-    "usthand::heatmap_joints", "(Tensor features, Tensor weight, Tensor bias, Tensor sharpness) -> (Tensor, Tensor)"
+    "usthand::heatmap_joints",
+    "(Tensor features, Tensor weight, Tensor bias, Tensor sharpness) -> (Tensor, Tensor, Tensor)",
 )
 torch.library.define("usthand::sample_maps", "(Tensor maps, Tensor places) -> Tensor")
 torch.library.define(
@@ -27,10 +32,13 @@ torch.library.define(
 )
 # Far outside the crop is no better than near outside, and float32 stays exact.
 _FARTHEST = 2.0
+HEATMAP_JOINTS: Final = torch.ops.usthand.heatmap_joints.default
+SAMPLE_MAPS: Final = torch.ops.usthand.sample_maps.default
+"""Operators, as graphs name them."""
 
 
-def heatmap_joints(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
-    """Find joints in maps, as `engine.network.heatmaps.HeatmapHead` does; its heatmaps are not kept.
+def heatmap_joints(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> _Found:
+    """Find joints in maps, as `engine.network.heatmaps.HeatmapHead` does, and what the maps show there.
 
     Args:
         features: `(N, C, h, w)` float32; C is a multiple of 4, at most 128.
@@ -39,12 +47,13 @@ def heatmap_joints(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Te
         sharpness: Scalar, positive: heatmaps are normalised by a softmax of so many times their values.
 
     Returns:
-        Joints `(N, 21, 2)` in crop coordinates, confidences `(N, 21)` in [0, 1].
+        Joints `(N, 21, 2)` in crop coordinates, confidences `(N, 21)` in [0, 1], features at the joints `(N, 21, C)`.
+        The heatmaps are not kept.
 
     Raises:
         ValueError: If a shape or a type is another.
     """
-    found: tuple[Tensor, Tensor] = torch.ops.usthand.heatmap_joints(features, weight, bias, sharpness)
+    found: _Found = torch.ops.usthand.heatmap_joints(features, weight, bias, sharpness)
     return found
 
 
@@ -143,19 +152,26 @@ def _check_heatmaps(features: Tensor, weight: Tensor, bias: Tensor, sharpness: T
     )
 
 
-def _heatmaps_fake(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
+def _heatmaps_fake(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> _Found:
     _check_heatmaps(features, weight, bias, sharpness)
-    count = features.shape[0]
-    return features.new_empty((count, JOINTS, 2)), features.new_empty((count, JOINTS))
+    return _heatmaps_memory(features)
 
 
-def _heatmaps_by_parts(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
+def _heatmaps_memory(features: Tensor) -> _Found:
+    count, channels = features.shape[:2]
+    shapes = (count, JOINTS, 2), (count, JOINTS), (count, JOINTS, channels)
+    joints, confidence, samples = (features.new_empty(shape) for shape in shapes)
+    return joints, confidence, samples
+
+
+def _heatmaps_by_parts(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> _Found:
     _check_heatmaps(features, weight, bias, sharpness)
     heatmaps = torch.conv2d(features, weight[:, :, None, None], bias)
-    return soft_argmax(heatmaps, sharpness), peak_confidence(heatmaps)
+    joints = soft_argmax(heatmaps, sharpness)
+    return joints, peak_confidence(heatmaps), sample_features(features, joints).contiguous()
 
 
-def _heatmaps_launched(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
+def _heatmaps_launched(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> _Found:
     _check_heatmaps(features, weight, bias, sharpness)
     library = loaded_library(features.device.index)
     if library is None:
@@ -164,7 +180,7 @@ def _heatmaps_launched(features: Tensor, weight: Tensor, bias: Tensor, sharpness
     weight, bias = weight.contiguous(), bias.contiguous()
     count, channels, height, width = features.shape
     parts = features.new_empty((count, JOINTS, heatmap_parts(height, width), 4))
-    joints, confidence = features.new_empty((count, JOINTS, 2)), features.new_empty((count, JOINTS))
+    joints, confidence, samples = _heatmaps_memory(features)
     library.heatmaps(
         torch.cuda.current_stream(features.device).cuda_stream,
         features.data_ptr(),
@@ -174,12 +190,13 @@ def _heatmaps_launched(features: Tensor, weight: Tensor, bias: Tensor, sharpness
         parts.data_ptr(),
         joints.data_ptr(),
         confidence.data_ptr(),
+        samples.data_ptr(),
         count=count,
         channels=channels,
         height=height,
         width=width,
     )
-    return joints, confidence
+    return joints, confidence, samples
 
 
 torch.library.register_fake("usthand::heatmap_joints", _heatmaps_fake)

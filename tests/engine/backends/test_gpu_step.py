@@ -26,6 +26,7 @@ from engine.backends.torch_backend import load_exported  # noqa: E402
 from engine.backends.trial import trial_inputs  # noqa: E402
 from engine.factory import shipped_path  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
+from engine.kernels.maps_op import HEATMAP_JOINTS, SAMPLE_MAPS  # noqa: E402
 from engine.kernels.places import PLACE, nodes_along  # noqa: E402
 from engine.network.config import NetworkConfig  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
@@ -144,15 +145,23 @@ def test_a_stem_of_cells_sees_what_the_stem_sees() -> None:
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
+def test_features_at_joints_come_with_the_joints(step: Any) -> None:
+    (found,) = step.graph.find_nodes(op="call_function", target=HEATMAP_JOINTS)
+    assert 2 in {node.args[1] for node in found.users}
+    assert not step.graph.find_nodes(op="call_function", target=SAMPLE_MAPS)
+
+
 def test_half_precision_stays_within_convolutions(network: UstHandNetwork) -> None:
     inputs = trial_inputs(SMALL, 1, 2)
     step = trace_step(for_gpu(network, torch.float16), tensors(inputs), fused_convolutions=True)
-    # Joints are read by sampling the maps: that, and all after it, is in float32.
+    # The joint graph's own maps are the last: all after them is in float32. So are the maps that joints are read off.
     found = {node.target: number for number, node in enumerate(step.graph.nodes)}
-    sampled = found[torch.ops.usthand.sample_maps.default]
+    last = found[CONVOLUTION_ADD_RELU]
+    (heatmaps,) = step.graph.find_nodes(op="call_function", target=HEATMAP_JOINTS)
+    assert heatmaps.args[0].meta["val"].dtype == torch.float32
     for number, node in enumerate(step.graph.nodes):
         value = node.meta.get("val")
-        if number >= sampled and isinstance(value, torch.Tensor):
+        if number > last and isinstance(value, torch.Tensor):
             assert value.dtype != torch.float16
         if node.target is CONVOLUTION_ADD_RELU:
             assert value.dtype == torch.float16

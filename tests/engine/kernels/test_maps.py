@@ -54,11 +54,14 @@ def test_joints_of_maps_are_those_of_the_heatmaps(host_maps: ctypes.CDLL, size: 
     features[0, :, 0, 0] += 2.0
     parts = torch.full((count, 21, heatmap_parts(height, width), 4), POISON)
     joints, confidence = torch.full((count, 21, 2), POISON), torch.full((count, 21), POISON)
+    samples = torch.full((count, 21, channels), POISON)
     given = features.permute(0, 2, 3, 1).contiguous(), *heatmap_arguments(head)
-    host_maps.host_heatmaps(*map(address, (*given, parts, joints, confidence)), count, channels, height, width)
+    written = parts, joints, confidence, samples
+    host_maps.host_heatmaps(*map(address, (*given, *written)), count, channels, height, width)
     _, wanted, sure = head(features)
     torch.testing.assert_close(joints, wanted, rtol=0, atol=2e-6)
     torch.testing.assert_close(confidence, sure, rtol=0, atol=2e-6)
+    torch.testing.assert_close(samples, sample_features(features, joints), rtol=0, atol=3e-5)
     assert (parts != POISON).all()
     assert 0 < sure.min() < sure.max()
 
@@ -66,9 +69,10 @@ def test_joints_of_maps_are_those_of_the_heatmaps(host_maps: ctypes.CDLL, size: 
 def test_a_map_of_great_values_overflows_nowhere(host_maps: ctypes.CDLL) -> None:
     head = a_head(16)
     features = 1e3 * torch.randn(1, 16, 8, 8)
-    parts, joints, confidence = torch.empty(1, 21, 2, 4), torch.empty(1, 21, 2), torch.empty(1, 21)
+    joints, confidence = torch.empty(1, 21, 2), torch.empty(1, 21)
+    written = torch.empty(1, 21, 2, 4), joints, confidence, torch.empty(1, 21, 16)
     given = features.permute(0, 2, 3, 1).contiguous(), *heatmap_arguments(head)
-    host_maps.host_heatmaps(*map(address, (*given, parts, joints, confidence)), 1, 16, 8, 8)
+    host_maps.host_heatmaps(*map(address, (*given, *written)), 1, 16, 8, 8)
     _, wanted, sure = head(features)
     torch.testing.assert_close(joints, wanted, rtol=0, atol=1e-4)
     torch.testing.assert_close(confidence, sure)
@@ -79,9 +83,10 @@ def test_the_heatmaps_operator_is_the_head(layout: torch.memory_format) -> None:
     head = a_head(64)
     features = torch.randn(2, 64, 28, 28).to(memory_format=layout)
     torch.library.opcheck(torch.ops.usthand.heatmap_joints.default, (features, *heatmap_arguments(head)))
-    joints, confidence = heatmap_joints(features, *heatmap_arguments(head))
+    joints, confidence, samples = heatmap_joints(features, *heatmap_arguments(head))
     _, wanted, sure = head(features)
     torch.testing.assert_close(joints, wanted)
+    torch.testing.assert_close(samples, sample_features(features, wanted))
     torch.testing.assert_close(confidence, sure)
 
 
@@ -221,7 +226,7 @@ class MapsDriver(Driver):
 
     ARGUMENTS: ClassVar = {
         "usthand_heatmap_parts": (5, 3),
-        "usthand_heatmap_joints": (4, 1),
+        "usthand_heatmap_joints": (6, 3),
         "usthand_sample_maps": (3, 3),
         "usthand_see_points": (9, 5),
     }
@@ -239,14 +244,14 @@ class MapsDriver(Driver):
 def test_heatmaps_are_two_launches() -> None:
     driver = MapsDriver()
     kernels = KernelLibrary(driver)
-    kernels.heatmaps(5, 1, 2, 3, 4, 6, 7, 8, count=16, channels=64, height=28, width=28)
+    kernels.heatmaps(5, 1, 2, 3, 4, 6, 7, 8, 9, count=16, channels=64, height=28, width=28)
     assert driver.launched == [
         ("usthand_heatmap_parts", (13, 16, 1, 192, 1, 1), 5, [1, 2, 3, 4, 6, 64, 28, 28]),
-        ("usthand_heatmap_joints", (336, 1, 1, 32, 1, 1), 5, [6, 4, 7, 8, 25]),
+        ("usthand_heatmap_joints", (336, 1, 1, 32, 1, 1), 5, [6, 1, 4, 7, 8, 9, 64, 28, 28]),
     ]
     for channels in (0, 18, 132):
         with pytest.raises(EngineError, match=f"maps of {channels} channels"):
-            kernels.heatmaps(5, 1, 2, 3, 4, 6, 7, 8, count=1, channels=channels, height=8, width=8)
+            kernels.heatmaps(5, 1, 2, 3, 4, 6, 7, 8, 9, count=1, channels=channels, height=8, width=8)
     assert len(driver.launched) == 2
 
 

@@ -39,16 +39,18 @@ def test_joints_of_maps(size: tuple[int, int, int, int], layout: torch.memory_fo
     heatmap_joints(features, *arguments)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        joints, confidence = heatmap_joints(features, *arguments)
+        joints, confidence, samples = heatmap_joints(features, *arguments)
     for _ in range(3):
         features.normal_()
         features[0, :, 0, 0] += 2.0
         joints.fill_(POISON)
         confidence.fill_(POISON)
+        samples.fill_(POISON)
         graph.replay()
         _, wanted, sure = head(features.cpu())
         torch.testing.assert_close(joints.cpu(), wanted, rtol=0, atol=5e-6)
         torch.testing.assert_close(confidence.cpu(), sure, rtol=0, atol=5e-6)
+        torch.testing.assert_close(samples.cpu(), sample_features(features.cpu(), joints.cpu()), rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize("size", [*MAPS, (16, 128, 32, 32)], ids=str)
@@ -90,8 +92,8 @@ def test_points_in_all_views(preset: str, batch: int, views: int) -> None:
         torch.testing.assert_close(features.cpu(), wanted, rtol=1e-4, atol=3e-4)
 
 
-def test_parts_of_a_network_answer_as_on_a_cpu() -> None:
+def test_point_features_answer_as_on_a_cpu() -> None:
     part, inputs = what_is_seen("lite", 2, 3, 693)
-    ours = PointFeaturesByKernel(part)
-    found = ours.cuda()(*(tensor.cuda() for tensor in inputs))
-    torch.testing.assert_close(found.cpu(), part(*inputs), rtol=1e-4, atol=3e-4)
+    wanted = part(*inputs)
+    found = PointFeaturesByKernel(part).cuda()(*(tensor.cuda() for tensor in inputs))
+    torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=3e-4)
