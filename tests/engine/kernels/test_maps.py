@@ -11,10 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engine.backends.gpu_maps import PointFeaturesByKernel  # noqa: E402
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
+
+from engine.backends.gpu_maps import PointFeaturesByKernel, sample_with_heatmaps  # noqa: E402
 from engine.errors import EngineError  # noqa: E402
 from engine.kernels.library import KernelLibrary, heatmap_parts  # noqa: E402
-from engine.kernels.maps_op import heatmap_joints, sample_maps, see_points  # noqa: E402
+from engine.kernels.maps_op import SAMPLE_MAPS, heatmap_joints, sample_maps, see_points  # noqa: E402
 from engine.network.config import PRESETS  # noqa: E402
 from engine.network.heatmaps import HeatmapHead  # noqa: E402
 from engine.network.joint_graph import sample_features  # noqa: E402
@@ -102,6 +104,23 @@ def test_the_heatmaps_operator_is_the_head(layout: torch.memory_format) -> None:
 def test_what_the_heatmaps_operator_does_not_take(features: torch.Tensor, channels: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         heatmap_joints(features, *heatmap_arguments(a_head(channels)))
+
+
+def test_a_graph_takes_features_at_joints_from_where_the_joints_come_from() -> None:
+    arguments = heatmap_arguments(a_head(16))
+
+    def work(maps: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        joints, _, _ = heatmap_joints(maps, *arguments)
+        return sample_maps(maps, joints), sample_maps(maps, places), sample_maps(2 * maps, joints)
+
+    given = torch.randn(2, 16, 8, 8), torch.zeros(2, 21, 2)
+    graph = make_fx(work)(*given)
+    sample_with_heatmaps(graph)
+    graph.recompile()
+    # Other places, and other maps, are looked up as before.
+    assert len(graph.graph.find_nodes(op="call_function", target=SAMPLE_MAPS)) == 2
+    for one, other in zip(graph(*given), work(*given), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 PLACES = torch.tensor(
