@@ -45,7 +45,7 @@ from engine.network.network import UstHandNetwork
 _VIEWS: Final = 8
 _SHOWN_KERNELS: Final = 60
 _EXACT: Final = GpuSettings(precision="float32", tf32=False, fused_convolutions=False, compiled=None, captured=False)
-_EAGER: Final = GpuSettings(compiled=None)
+_EAGER: Final = GpuSettings(compiled=None, own_kernels=False)
 
 
 def say(text: str = "") -> None:
@@ -148,7 +148,8 @@ def spread(times: NDArray[np.float64]) -> str:
 
 def told(name: str, times: FrameTimes) -> dict[str, Any]:
     """Print a measurement; the same as a map."""
-    say(f"   {name}: {times.views} views, {times.hands} hands; p50 / p95 / p99 ms")
+    where = "page-locked" if times.locked else "staged"
+    say(f"   {name}, pictures {where}: {times.views} views, {times.hands} hands; p50 / p95 / p99 ms")
     for stage, spent in times.stages_ms.items():
         say(f"     {'gpu: ' + stage:22} {spread(spent)}")
     say(f"     {'staged and launched':22} {spread(times.start_ms)}")
@@ -160,6 +161,7 @@ def told(name: str, times: FrameTimes) -> dict[str, Any]:
         for stage, spent in {**times.stages_ms, "start": times.start_ms, "whole host": times.whole_ms}.items()
     }
     rest = {"hands": times.hands, "views": times.views, "rate_hz": times.rate_hz, "memory": times.memory_bytes}
+    rest["locked"] = times.locked
     return {"ms": shares, **rest, "energy_mj": times.energy_mj}
 
 
@@ -219,6 +221,7 @@ def measure(
         gc.collect()
         gc.freeze()
         result[name] |= told(name, measure_frames(runtime, hands, views, frames=frames))
+        result[f"{name}, staged"] = told(name, measure_frames(runtime, hands, views, frames=frames, locked=False))
         apart = joints_apart_mm(runtime, reference, hands, views, draws=3)
         equal = equal_captured(runtime, hands, views)
         say(f"     joints against float32: {apart:.4f} mm; captured equals launched one by one: {equal}")

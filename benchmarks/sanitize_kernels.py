@@ -1,4 +1,4 @@
-"""Both kernels on awkward sizes, without PyTorch, for NVIDIA's compute-sanitizer.
+"""The kernels on awkward sizes, without PyTorch, for NVIDIA's compute-sanitizer.
 
     compute-sanitizer --tool memcheck --error-exitcode 1 python -m benchmarks.sanitize_kernels
 
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from cuda.bindings import driver
 from numpy.typing import NDArray
 
 from engine.kernels.library import KernelLibrary, checked
-from engine.kernels.places import PLACE, nodes_along
+from engine.kernels.places import PLACE, SOURCE_ALIGNMENT, nodes_along, rows_apart, rows_room
 
 # Hands, queries, points and k: each kernel with few, many and all the points that it holds.
 _KNN = (
@@ -41,8 +42,16 @@ def on_gpu(array: NDArray[Any]) -> int:
     return int(address)
 
 
+def locked(size: int) -> int:
+    """Page-locked memory of the host, of noise; its address, which is the GPU's too."""
+    address = int(checked(driver.cuMemHostAlloc(size, 0), "cuMemHostAlloc"))
+    noise = np.random.default_rng(2).integers(0, 256, size, dtype=np.uint8)
+    ctypes.memmove(address, noise.ctypes.data, size)
+    return address
+
+
 def main() -> None:
-    """Launch both kernels."""
+    """Launch the kernels."""
     checked(driver.cuInit(0), "cuInit")
     context = checked(driver.cuDevicePrimaryCtxRetain(checked(driver.cuDeviceGet(0), "cuDeviceGet")), "retaining")
     checked(driver.cuCtxSetCurrent(context), "cuCtxSetCurrent")
@@ -63,23 +72,30 @@ def main() -> None:
             )
     for size_px in _SIZES_PX:
         places = np.zeros(_CROPS, PLACE)
-        bytes_each = 3 * _WIDTH * _HEIGHT
+        stride = 3 * _WIDTH + 7
+        source, bytes_each = locked(stride * _HEIGHT * _CROPS), stride * _HEIGHT
+        apart = int(rows_apart(np.array(3 * _WIDTH), np.array(stride)))
+        room = -(-rows_room(_HEIGHT, 3 * _WIDTH) // 256) * 256
         for number in range(_CROPS):
-            # The last one is black, every other one is mirrored.
-            record = (number * bytes_each, 3 * _WIDTH, _WIDTH, _HEIGHT, 10, -3, number % 2, number < _CROPS - 1, 0)
-            places[number] = record
+            # The last one is black, every other one is mirrored; each row begins somewhere else.
+            start = source + number * bytes_each
+            offset = number * room + start % SOURCE_ALIGNMENT
+            place = (offset, apart, _WIDTH, _HEIGHT, 10, -3, number % 2, number < _CROPS - 1, stride, start)
+            places[number] = place
         along = nodes_along(size_px)
+        pixels, records = on_gpu(np.full(_CROPS * room, 7, np.uint8)), on_gpu(places.view(np.uint8))
+        kernels.gather_pixels(0, records, pixels, count=_CROPS)
         kernels.sample_crops(
             0,
-            on_gpu(rng.integers(0, 256, _CROPS * bytes_each, dtype=np.uint8)),
-            on_gpu(places.view(np.uint8)),
+            pixels,
+            records,
             on_gpu(rng.uniform(-60, 120, size=(_CROPS, along, along, 2)).astype(np.float32)),
             on_gpu(np.full(_CROPS * size_px * size_px * 3, 7, np.uint8)),
             count=_CROPS,
             size_px=size_px,
         )
     checked(driver.cuCtxSynchronize(), "cuCtxSynchronize")
-    print("both kernels ran on all sizes", flush=True)
+    print("all kernels ran on all sizes", flush=True)
 
 
 if __name__ == "__main__":

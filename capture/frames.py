@@ -22,6 +22,9 @@ class Frame:
         received_ns: Time at which the picture arrived, right after the grab, on the same clock.
         image_bgr: Pixels `(H, W, 3)` uint8 in OpenCV's BGR order, read in place from shared memory: read-only, and
             valid until its frame set is released.
+        memory: All bytes of the mapping in which the camera's pictures lie, for whoever locks it for a GPU: the same
+            array for each frame of a camera, and `image_bgr` a view of it unless it was copied. None where there is no
+            such mapping.
     """
 
     camera_id: str
@@ -29,6 +32,7 @@ class Frame:
     timestamp_ns: int
     received_ns: int
     image_bgr: NDArray[np.uint8]
+    memory: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 def _nothing_to_release() -> None:

@@ -217,13 +217,17 @@ class RingReader:
     Args:
         layout: The ring's layout.
         segment: Its memory.
+
+    Attributes:
+        pixels: All pictures' bytes, of which each lease's picture is a view; read-only.
     """
 
     def __init__(self, layout: RingLayout, segment: Segment) -> None:
         self.layout = layout
         self.segment = segment
         self._ring, self._slots = layout.header(segment)
-        self._images = layout.images(segment.readable(layout.header_bytes, layout.size - layout.header_bytes))
+        self.pixels = segment.readable(layout.header_bytes, layout.size - layout.header_bytes)
+        self._images = layout.images(self.pixels)
 
     @property
     def frames(self) -> int:

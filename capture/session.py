@@ -315,7 +315,9 @@ class CaptureSession:
         frames = tuple(
             None
             if lease is None
-            else Frame(camera.id, lease.index, lease.timestamp_ns, lease.received_ns, lease.image_bgr)
+            else Frame(
+                camera.id, lease.index, lease.timestamp_ns, lease.received_ns, lease.image_bgr, camera.ring.pixels
+            )
             for camera, lease in zip(self._cameras, match.items, strict=True)
         )
         taken = [(c, lease.slot) for c, lease in zip(self._cameras, match.items, strict=True) if lease is not None]

@@ -104,8 +104,12 @@ class Segment:
         return np.frombuffer(mmap.mmap(self._fd, length, offset=offset), dtype=np.uint8)
 
     def readable(self, offset: int, length: int) -> NDArray[np.uint8]:
-        """Map bytes read-only; the array keeps its mapping alive, and `offset` is a multiple of the page size."""
-        return np.frombuffer(mmap.mmap(self._fd, length, prot=mmap.PROT_READ, offset=offset), dtype=np.uint8)
+        """Map bytes to read; the array is read-only and keeps its mapping alive; `offset` is as for `writable`.
+
+        The mapping itself is writable: a GPU's driver locks pages for its reading in no other (`engine.backends`).
+        """
+        mapping = mmap.mmap(self._fd, length, offset=offset)
+        return np.frombuffer(memoryview(mapping).toreadonly(), dtype=np.uint8)
 
     def lock(self, timeout_s: float) -> bool:
         """Take the lock between processes; False if its holder keeps it for longer than the timeout."""

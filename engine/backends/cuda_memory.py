@@ -87,10 +87,6 @@ class CudaContext:
         """Copy from the GPU, in the order of a stream."""
         self._cuda.memcpy_dtoh_async(target, address, stream)
 
-    def copy(self, target: int, source: int, size: int, stream: Any) -> None:
-        """Copy within the GPU, in the order of a stream."""
-        self._cuda.memcpy_dtod_async(target, source, size, stream)
-
     def mark(self, stream: Any) -> Any:
         """An event at this place of a stream; `after.time_since(before)` is in milliseconds."""
         event = self._cuda.Event()

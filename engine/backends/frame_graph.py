@@ -18,17 +18,16 @@ class FrameGraph:
         stream: Handle of the stream that is captured; its context must be current. It must be idle, and the work must
             have run on it before: nothing may be allocated or compiled while it is captured.
         work: Launches the work on the stream.
-        upload: Address on the GPU that the work's copy from the host begins at, to find the copy by.
 
     Raises:
-        EngineError: If the work cannot be captured, or has no such copy.
+        EngineError: If the work cannot be captured.
     """
 
-    def __init__(self, stream: int, work: Callable[[], None], *, upload: int) -> None:
+    def __init__(self, stream: int, work: Callable[[], None]) -> None:
         self._driver: Any = importlib.import_module("cuda.bindings.driver")
         self._graph: Any = self._captured(self._driver.CUstream(stream), work)
         try:
-            self._launch = GraphLaunch(self._driver, self._graph, stream, upload)
+            self._launch = GraphLaunch(self._driver, self._graph, stream)
         except EngineError:
             self._destroy()
             raise
@@ -38,13 +37,13 @@ class FrameGraph:
         """Kernels and copies in it."""
         return self._launch.nodes
 
-    def launch(self, size: int) -> None:
-        """Launch it, with a copy from the host of so many bytes, or of more.
+    def launch(self) -> None:
+        """Launch it.
 
         Raises:
             EngineError: If the driver refuses.
         """
-        self._launch.launch(size)
+        self._launch.launch()
 
     def close(self) -> None:
         """Give back its memory; it must have finished."""

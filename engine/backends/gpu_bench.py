@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.backends.base import NetworkInputs, NetworkOutputs
 from engine.backends.pictures import PictureInputs, PictureRuntime
-from engine.backends.trial import trial_inputs, trial_pictures
+from engine.backends.trial import in_one_mapping, trial_inputs, trial_pictures
 from engine.model_card import ModelCard
 
 # Pictures that are looked at in turn: one set would lie in the processor's cache.
@@ -41,6 +41,7 @@ class FrameTimes:
     Args:
         hands: B.
         views: V.
+        locked: Whether the pictures lay in locked memory, as a camera's do.
         stages_ms: Each part on the GPU, by events.
         start_ms: Staging on the host until the frame is launched.
         whole_ms: From pictures in the host's memory to the answer in it, one frame at a time.
@@ -51,6 +52,7 @@ class FrameTimes:
 
     hands: int
     views: int
+    locked: bool
     stages_ms: dict[str, NDArray[np.float64]]
     start_ms: NDArray[np.float64]
     whole_ms: NDArray[np.float64]
@@ -59,7 +61,9 @@ class FrameTimes:
     energy_mj: float | None
 
 
-def measure_frames(runtime: PictureRuntime, hands: int, views: int, *, frames: int = 1000) -> FrameTimes:
+def measure_frames(
+    runtime: PictureRuntime, hands: int, views: int, *, frames: int = 1000, locked: bool = True
+) -> FrameTimes:
     """Time a runtime's frames.
 
     Args:
@@ -67,11 +71,16 @@ def measure_frames(runtime: PictureRuntime, hands: int, views: int, *, frames: i
         hands: B.
         views: V.
         frames: So many are timed, one at a time and then two.
+        locked: Whether the pictures lie in memory that is locked for the GPU, as a camera's do; else the host copies
+            what a frame needs of them, as it does where that memory cannot be locked.
 
     Raises:
         EngineError: If it fails.
     """
     inputs = [trial_pictures(runtime.card, hands, views, seed=seed) for seed in range(_SETS)]
+    if locked:
+        inputs, memory = in_one_mapping(inputs)
+        locked = runtime.lock(memory)
     for number in range(_WARM_UP):
         runtime.run_pictures(inputs[number % _SETS])
     start_ms, whole_ms = np.empty(frames), np.empty(frames)
@@ -89,6 +98,7 @@ def measure_frames(runtime: PictureRuntime, hands: int, views: int, *, frames: i
     return FrameTimes(
         hands=hands,
         views=views,
+        locked=locked,
         stages_ms=runtime.stage_times_ms(inputs[0], min(frames, 200)),
         start_ms=start_ms,
         whole_ms=whole_ms,

@@ -1,4 +1,4 @@
-"""A frame's way through a GPU: up, crops, network, down; its buffers, and the order of its work."""
+"""A frame's way through a GPU: up, pixels, crops, network, down; its buffers, and the order of its work."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, Netwo
 from engine.backends.gpu_trace import Step
 from engine.backends.packing import result_packing, unpack_result, upload_packing
 from engine.backends.pictures import Form, PictureInputs
-from engine.backends.staging import stage_step
+from engine.backends.staging import Locked, stage_step
 from engine.model_card import ModelCard
 
-STAGES: tuple[str, ...] = ("upload", "crops", "network", "download")
+STAGES: tuple[str, ...] = ("upload", "pixels", "crops", "network", "download")
 """The parts of a frame on the GPU."""
 
 
-class Sampler(Protocol):
-    """`KernelLibrary.sample_crops`."""
+class Kernels(Protocol):
+    """What of `KernelLibrary` a frame launches."""
 
-    def __call__(
+    def gather_pixels(self, stream: int, places: int, pixels: int, *, count: int) -> None:
+        """Fetch rectangles of pictures."""
+
+    def sample_crops(
         self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int
     ) -> None:
         """Sample crops."""
@@ -39,13 +42,21 @@ class Frame:
         views: V.
         device: Where it runs.
         step: The network for so many hands and views.
-        sample: Samples crops on that device.
+        kernels: Fetch pixels and sample crops on that device.
+        locked: Which pictures the device reads where they are.
     """
 
     def __init__(
-        self, card: ModelCard, hands: int, views: int, device: torch.device, step: Step, sample: Sampler
+        self,
+        card: ModelCard,
+        hands: int,
+        views: int,
+        device: torch.device,
+        step: Step,
+        kernels: Kernels,
+        locked: Locked,
     ) -> None:
-        self._size_px, self._step, self._sample = card.input_px, step, sample
+        self._size_px, self._step, self._kernels, self._locked = card.input_px, step, kernels, locked
         self._upload = upload_packing(card, hands, views)
         self._packing = result_packing(card, hands, views)
         on_gpu = device.type == "cuda"
@@ -64,7 +75,6 @@ class Frame:
         }
         self._nodes = found["nodes"]
         self._places = self._up[arrays.sections["places"].offset :]
-        self._given = self._up[arrays.size :][: self._crops.numel()].view(self._crops.shape)
         self._inputs = (self._crops, *(found[name] for name in INPUT_NAMES[1:]))
         gaps = [
             (self._packing.sections[name].size // 4, end // 4)
@@ -82,39 +92,34 @@ class Frame:
         """What the network reads, in its order."""
         return self._inputs
 
-    @property
-    def upload_address(self) -> int:
-        """Where on the GPU the copy from the host goes."""
-        return self._up.data_ptr()
+    def stage(self, inputs: PictureInputs | NetworkInputs) -> None:
+        """Write inputs into the buffer that goes up; pictures that the device reads where they are stay there."""
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
+        stage_step(inputs, self._upload, self._host_bytes, self._host_up.data_ptr(), self._locked)
 
-    def stage(self, inputs: PictureInputs | NetworkInputs) -> int:
-        """Write inputs into the buffer that goes up.
-
-        Returns:
-            How many bytes of it go.
-        """
-        return stage_step(inputs, self._upload, self._host_bytes)
-
-    def work(self, form: Form, size: int | None = None) -> None:
-        """Launch a whole frame on the current stream; `size` bytes go up, None being all that there is room for."""
-        for part in self.parts(form, size):
+    def work(self, form: Form) -> None:
+        """Launch a whole frame on the current stream."""
+        for part in self.parts(form):
             part()
 
-    def parts(self, form: Form, size: int | None = None) -> tuple[Callable[[], None], ...]:
+    def parts(self, form: Form) -> tuple[Callable[[], None], ...]:
         """What launches each of `STAGES`."""
-        size = self._upload.size if size is None else size
+        arrays, count = self._upload.arrays, self._crops.shape[0] * self._crops.shape[1]
 
         def upload() -> None:
-            self._up[:size].copy_(self._host_up[:size], non_blocking=True)
+            self._up[: arrays.size].copy_(self._host_up[: arrays.size], non_blocking=True)
+
+        def pixels() -> None:
+            if form == "crops":
+                given = self._host_up[arrays.size :][: self._crops.numel()]
+                self._crops.copy_(given.view(self._crops.shape), non_blocking=True)
+                return
+            self._kernels.gather_pixels(self._stream(), self._places.data_ptr(), self._up.data_ptr(), count=count)
 
         def crops() -> None:
-            if form == "crops":
-                self._crops.copy_(self._given)
-                return
-            stream = torch.cuda.current_stream().cuda_stream if self._up.is_cuda else 0
-            addresses = (tensor.data_ptr() for tensor in (self._up, self._places, self._nodes, self._crops))
-            count = self._crops.shape[0] * self._crops.shape[1]
-            self._sample(stream, *addresses, count=count, size_px=self._size_px)
+            if form == "pictures":
+                addresses = (tensor.data_ptr() for tensor in (self._up, self._places, self._nodes, self._crops))
+                self._kernels.sample_crops(self._stream(), *addresses, count=count, size_px=self._size_px)
 
         def network() -> None:
             answers = self._step(*self._inputs)
@@ -124,7 +129,11 @@ class Frame:
         def download() -> None:
             self._host_down.copy_(self._down.view(torch.uint8), non_blocking=True)
 
-        return upload, crops, network, download
+        return upload, pixels, crops, network, download
+
+    def _stream(self) -> int:
+        """Handle of the current stream."""
+        return torch.cuda.current_stream().cuda_stream if self._up.is_cuda else 0
 
     def outputs(self) -> NetworkOutputs:
         """Copy the answers out; the work must have finished."""

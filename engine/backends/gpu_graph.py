@@ -18,34 +18,33 @@ class CapturedGraph:
         work: Launches the work on the current stream. It must have run before: nothing may be allocated by a library or
             compiled while it is captured.
         stream: The stream.
-        upload: Address on the GPU that the work's copy from the host writes to, to find it by; None: it has none.
 
     Raises:
-        EngineError: If the work has no such copy, or the driver refuses.
+        EngineError: If the driver refuses.
     """
 
-    def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream, upload: int | None = None) -> None:
+    def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream) -> None:
         driver: Any = importlib.import_module("cuda.bindings.driver")
         # Holds the memory that the work used.
         self._captured = torch.cuda.CUDAGraph(keep_graph=True)
         with torch.cuda.graph(self._captured, stream=stream, capture_error_mode="thread_local"):
             work()
-        # The driver launches it, since PyTorch cannot change a graph.
+        # The driver launches it: PyTorch also looks after random numbers, of which there are none.
         graph = driver.CUgraph(self._captured.raw_cuda_graph())
-        self._launch = GraphLaunch(driver, graph, stream.cuda_stream, upload)
+        self._launch = GraphLaunch(driver, graph, stream.cuda_stream)
 
     @property
     def nodes(self) -> int:
         """Kernels and copies in it."""
         return self._launch.nodes
 
-    def launch(self, size: int | None = None) -> None:
-        """Launch it; so many bytes, or more, are copied to the GPU, None leaving the copy as it is.
+    def launch(self) -> None:
+        """Launch it.
 
         Raises:
             EngineError: If the driver refuses.
         """
-        self._launch.launch(size)
+        self._launch.launch()
 
     def close(self) -> None:
         """Give back its memory; it must have finished."""

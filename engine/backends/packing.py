@@ -1,8 +1,8 @@
 """What goes to a GPU and comes back in one piece each: where everything lies in it.
 
-A copy costs microseconds whatever its size, so a step has one each way. Going up, all arrays of a step come first, at
-places that depend on its hands and views alone, and the pixels last, as many as there are. Coming back, the answers lie
-one after the other.
+A copy costs microseconds whatever its size, so a step has one each way. Going up, all arrays of a step lie one after
+the other, at places that depend on its hands and views alone; behind them is room for pixels, which are fetched. Coming
+back, the answers lie one after the other.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.base import READ_OUTPUTS, NetworkOutputs, expected_shapes
-from engine.kernels.places import PLACE, nodes_along
+from engine.kernels.places import PLACE, nodes_along, rows_room
 from engine.model_card import ModelCard
 
 ALIGNMENT: Final = 256
@@ -73,8 +73,9 @@ class Upload:
 
     Args:
         arrays: `places` `(B V)`, `nodes`, `projections`, `view_mask`, `noise`, `state`, `state_valid`.
-        crop_capacity: Bytes that the pixels of one crop may take at most.
-        size: Bytes of all when every crop takes its most. The pixels begin at `arrays.size`.
+        crop_capacity: Bytes that the pixels of one crop may take at most, with what is left free between them.
+        size: Bytes of all when every crop takes its most. The pixels begin at `arrays.size`, on the host, where they
+            are those that the GPU cannot read elsewhere, and on the GPU.
     """
 
     arrays: Packing
@@ -98,7 +99,15 @@ def pack(shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, np.dtype[An
     return Packing(sections, end)
 
 
-def aligned(size: int) -> int:
+@overload
+def aligned(size: int) -> int: ...
+
+
+@overload
+def aligned(size: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+
+def aligned(size: int | NDArray[np.int64]) -> int | NDArray[np.int64]:
     """The next multiple of `ALIGNMENT`."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
@@ -111,7 +120,8 @@ def upload_packing(card: ModelCard, hands: int, views: int) -> Upload:
         if name != "crops":
             shapes[name] = tuple((hands, views)[axis] if size is None else size for axis, size in enumerate(free))
     arrays = pack(shapes, {"places": PLACE})
-    capacity = aligned(int((MOST_SCALE * card.input_px) ** 2) * 3)
+    side = int(MOST_SCALE * card.input_px)
+    capacity = aligned(rows_room(side, 3 * side))
     return Upload(arrays, capacity, arrays.size + hands * views * capacity)
 
 

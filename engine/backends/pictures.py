@@ -33,8 +33,8 @@ class PictureInputs:
     """One instant of B hands in V views, in pictures that are not cropped yet; else as `NetworkInputs`.
 
     Args:
-        pictures: One a view `(H, W, 3)` uint8 BGR; None for a view that is missing. They are read until the call
-            returns.
+        pictures: One a view `(H, W, 3)` uint8 BGR; None for a view that is missing. How long they are read the call
+            says.
         nodes: Where the nodes of each crop, 16 crop pixels apart, lie in its picture `(B, V, G, G, 2)`: x and y,
             integers being pixel centres. Finite also for crops that are masked.
         mirrored: `(B,)`: true for left hands, whose crops are flipped.
@@ -132,15 +132,36 @@ class PictureRuntime(NetworkRuntime, Protocol):
             EngineError: If that fails.
         """
 
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
+        """Lock memory that pictures will lie in, so that the GPU reads them there and nothing copies them before.
+
+        Locking takes some milliseconds, once; again for the same array it does nothing. The memory is unlocked when
+        nobody holds the array any more, or at `close`. What cannot be locked is copied in each step, as pictures
+        elsewhere are; the log says so.
+
+        Args:
+            memory: A mapping's bytes in one row, from the start of a page on. Pictures that are views of this very
+                array are read in place.
+
+        Returns:
+            Whether it is locked.
+
+        Raises:
+            EngineError: If the memory does not begin with a page, or the runtime is closed.
+        """
+
     def run_pictures(self, inputs: PictureInputs) -> NetworkOutputs:
-        """Take one step.
+        """Take one step; nothing of the inputs is read once this returns.
 
         Raises:
             EngineError: If the inputs' shapes are not the network's, or the runtime fails.
         """
 
     def submit(self, inputs: PictureInputs) -> Ticket:
-        """Start a step; what it returns is for `collect`. The inputs may be changed once it returns.
+        """Start a step; what it returns is for `collect`.
+
+        Arrays and pictures may be changed once this returns, but for pictures in locked memory: they must stay as they
+        are until the step is collected.
 
         Raises:
             EngineError: As `run_pictures`; also if two steps are under way.

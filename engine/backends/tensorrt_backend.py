@@ -2,8 +2,8 @@
 
 There is a plan for each number of hands and views, built ahead by `usthand build-plan`: with sizes fixed, TensorRT
 folds all that depends on them and chooses each kernel for them alone, and a captured graph is of one size in any case.
-The graph is captured once and launched from then on; only the number of bytes that go up is changed in it. Two frames
-can be under way at once, each with a context, buffers and a stream of its own.
+The graph is captured once and launched from then on. Two frames can be under way at once, each with a context, buffers
+and a stream of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, Netwo
 from engine.backends.cuda_memory import CudaContext
 from engine.backends.frame_graph import FrameGraph
 from engine.backends.gpu_device import Gpu, find_gpu
+from engine.backends.locked_memory import LockedMemory
 from engine.backends.packing import result_packing, unpack_result, upload_packing
 from engine.backends.pictures import (
     SLOTS,
@@ -45,7 +46,7 @@ from engine.backends.plans import (
     read_plan,
     write_whole,
 )
-from engine.backends.staging import stage_step
+from engine.backends.staging import Locked, stage_step
 from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, capability_reason, find_library
 from engine.backends.trial import trial_inputs, trial_pictures
 from engine.errors import EngineError
@@ -57,7 +58,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Frame:
-    """The buffers of one frame that is under way, and its work: up, crops, network, down.
+    """The buffers of one frame that is under way, and its work: up, pixels, crops, network, down.
 
     Args:
         cuda: The context, current.
@@ -65,7 +66,8 @@ class Frame:
         hands: B.
         views: V.
         context: TensorRT's, that runs the plan.
-        kernels: Samples crops.
+        kernels: Fetch pixels and sample crops.
+        locked: Which pictures the GPU reads where they are.
         captured: Whether its work becomes one CUDA graph; without it, for comparison, each part is launched by itself.
     """
 
@@ -77,9 +79,11 @@ class Frame:
         views: int,
         context: Any,
         kernels: KernelLibrary,
+        locked: Locked,
         captured: bool,
     ) -> None:
         self._cuda, self._context, self._kernels, self._captured = cuda, context, kernels, captured
+        self._locked = locked
         self._count, self._side = hands * views, card.input_px
         self._upload, self._packing = upload_packing(card, hands, views), result_packing(card, hands, views)
         self._crop_bytes = self._count * self._side * self._side * 3
@@ -88,6 +92,8 @@ class Frame:
         self._up, self._down = cuda.memory(self._upload.size), cuda.memory(self._packing.size)
         self._crops = cuda.memory(self._crop_bytes)
         self._graphs: dict[Form, FrameGraph] = {}
+        # What the GPU may read until the step is collected: locked memory is unlocked when nobody holds it.
+        self._reading: PictureInputs | NetworkInputs | None = None
         self.ticket: Ticket | None = None
 
     def bind(self) -> str | None:
@@ -120,13 +126,11 @@ class Frame:
         if form in self._graphs:
             return
         for _ in range(_WARM_UP):
-            self._work(form, self._upload.size)
+            self._work(form)
         self._stream.synchronize()
         if not self._captured:
             return
-        self._graphs[form] = FrameGraph(
-            int(self._stream.handle), lambda: self._work(form, self._upload.size), upload=int(self._up)
-        )
+        self._graphs[form] = FrameGraph(int(self._stream.handle), lambda: self._work(form))
         try:
             self._compare(trial[0], trial[1])
         except Exception:
@@ -150,16 +154,18 @@ class Frame:
                 )
 
     def start(self, inputs: PictureInputs | NetworkInputs, *, eager: bool = False) -> None:
-        """Stage inputs and launch the work, part by part if `eager`; they may be changed once this returns."""
-        form, size = self._staged(inputs)
+        """Stage inputs and launch the work, part by part if `eager`."""
+        form = self._staged(inputs)
+        self._reading = inputs
         if self._captured and not eager:
-            self._graphs[form].launch(size)
+            self._graphs[form].launch()
         else:
-            self._work(form, size)
+            self._work(form)
 
     def finish(self) -> NetworkOutputs:
         """Wait for the work and copy the answers out."""
         self._stream.synchronize()
+        self._reading = None
         return unpack_result(self._host_down, self._packing)
 
     def close(self) -> None:
@@ -172,20 +178,25 @@ class Frame:
         for memory in (self._up, self._down, self._crops):
             memory.free()
 
-    def parts(self, form: Form, size: int) -> dict[str, Callable[[], None]]:
+    def parts(self, form: Form) -> dict[str, Callable[[], None]]:
         """What launches each part of the work, in their order."""
         arrays = self._upload.arrays
-        up, crops = int(self._up), int(self._crops)
+        up, crops, stream = int(self._up), int(self._crops), int(self._stream.handle)
 
         def upload() -> None:
-            self._cuda.upload(up, self._host_up[:size], self._stream)
+            self._cuda.upload(up, self._host_up[: arrays.size], self._stream)
+
+        def fetch() -> None:
+            if form == "crops":
+                self._cuda.upload(crops, self._host_up[arrays.size :][: self._crop_bytes], self._stream)
+                return
+            self._kernels.gather_pixels(stream, up + arrays.sections["places"].offset, up, count=self._count)
 
         def sample() -> None:
             if form == "crops":
-                self._cuda.copy(crops, up + arrays.size, self._crop_bytes, self._stream)
                 return
             self._kernels.sample_crops(
-                int(self._stream.handle),
+                stream,
                 up,
                 up + arrays.sections["places"].offset,
                 up + arrays.sections["nodes"].offset,
@@ -195,18 +206,18 @@ class Frame:
             )
 
         def network() -> None:
-            if not self._context.execute_async_v3(int(self._stream.handle)):
+            if not self._context.execute_async_v3(stream):
                 raise EngineError("TensorRT did not run the plan; its reason is in the log")
 
         def download() -> None:
             self._cuda.download(self._host_down, int(self._down), self._stream)
 
-        return {"upload": upload, "crops": sample, "network": network, "download": download}
+        return {"upload": upload, "pixels": fetch, "crops": sample, "network": network, "download": download}
 
     def stage_times_ms(self, inputs: PictureInputs, repeats: int) -> dict[str, NDArray[np.float64]]:
         """Time each part of the work by itself, by events."""
-        size = self._staged(inputs)[1]
-        parts = self.parts("pictures", size)
+        self._staged(inputs)
+        parts = self.parts("pictures")
         times = {name: np.empty(repeats) for name in parts}
         for repeat in range(repeats):
             marks = [self._cuda.mark(self._stream)]
@@ -218,13 +229,14 @@ class Frame:
                 times[name][repeat] = after.time_since(before)
         return times
 
-    def _staged(self, inputs: PictureInputs | NetworkInputs) -> tuple[Form, int]:
-        """Stage inputs; their form, and how many bytes go up."""
-        size = stage_step(inputs, self._upload, self._host_up)
-        return ("pictures" if isinstance(inputs, PictureInputs) else "crops"), size
+    def _staged(self, inputs: PictureInputs | NetworkInputs) -> Form:
+        """Stage inputs; their form."""
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
+        stage_step(inputs, self._upload, self._host_up, self._host_up.ctypes.data, self._locked)
+        return "pictures" if isinstance(inputs, PictureInputs) else "crops"
 
-    def _work(self, form: Form, size: int) -> None:
-        for part in self.parts(form, size).values():
+    def _work(self, form: Form) -> None:
+        for part in self.parts(form).values():
             part()
 
 
@@ -263,6 +275,7 @@ class TensorrtRuntime:
         try:
             with cuda.current():
                 self._kernels = KernelLibrary()
+                self._locked = LockedMemory()
                 self._runtime = self._library.module.Runtime(self._log)
         except BaseException:
             cuda.close()
@@ -299,6 +312,15 @@ class TensorrtRuntime:
         for count in range(1, hands + 1):
             self._ready(count, views, "pictures")
 
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
+        """Lock memory that pictures lie in, so that the GPU reads them there; see `PictureRuntime.lock`.
+
+        Raises:
+            EngineError: If the memory does not begin with a page, or the network is closed.
+        """
+        with self._opened().current():
+            return self._locked.lock(memory)
+
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
         """Take one step.
 
@@ -316,7 +338,7 @@ class TensorrtRuntime:
         return self.collect(self.submit(inputs))
 
     def submit(self, inputs: PictureInputs | NetworkInputs) -> Ticket:
-        """Start a step; pictures and arrays may be changed once this returns.
+        """Start a step; see `PictureRuntime.submit` for what may be changed once this returns.
 
         Raises:
             EngineError: As `run`; also if two steps are under way already.
@@ -348,7 +370,7 @@ class TensorrtRuntime:
         """Time each part of a frame on the GPU, launched by itself.
 
         Returns:
-            Upload, crops, network and download, milliseconds `(repeats,)` each.
+            Upload, pixels, crops, network and download, milliseconds `(repeats,)` each.
 
         Raises:
             EngineError: As `run_pictures`.
@@ -375,6 +397,7 @@ class TensorrtRuntime:
             while self._buckets:
                 self._buckets.popitem()[1].close()
             self._runtime = None
+            self._locked.close()
             self._kernels.close()
         cuda.close()
 
@@ -416,7 +439,8 @@ class TensorrtRuntime:
         try:
             for _ in range(SLOTS):
                 context = cache.context()
-                bucket.frames.append(Frame(cuda, self._card, hands, views, context, self._kernels, self._captured))
+                kernels, locked = self._kernels, self._locked.address
+                bucket.frames.append(Frame(cuda, self._card, hands, views, context, kernels, locked, self._captured))
                 if (lacking := bucket.frames[-1].bind()) is not None:
                     raise EngineError(f"{plan.path}: it has no tensor {lacking!r}; {remedy}")
         except BaseException:

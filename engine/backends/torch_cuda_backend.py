@@ -1,7 +1,7 @@
 """An exported network in PyTorch on an NVIDIA GPU: pictures or crops up, one CUDA graph a frame, one answer down.
 
-The graph of a frame is captured once for each number of hands and views and launched from then on; only the number of
-bytes that go up is changed in it. Two frames can be under way at once, each with buffers and a stream of its own.
+The graph of a frame is captured once for each number of hands and views and launched from then on. Two frames can be
+under way at once, each with buffers and a stream of its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from engine.backends.gpu_network import for_gpu
 from engine.backends.gpu_settings import GpuSettings
 from engine.backends.gpu_step_compiler import compile_step
 from engine.backends.gpu_trace import Step, trace_step
+from engine.backends.locked_memory import LockedMemory
 from engine.backends.pictures import (
     SLOTS,
     Form,
@@ -68,6 +69,8 @@ class _Slot:
         self.stream = stream
         self.graphs: dict[Form, CapturedGraph] = {}
         self.ticket: Ticket | None = None
+        # What the GPU may read until the step is collected: locked memory is unlocked when nobody holds it.
+        self.reading: PictureInputs | NetworkInputs | None = None
 
     def close(self) -> None:
         """Give back its graphs."""
@@ -123,6 +126,7 @@ class TorchCudaRuntime:
             torch.zeros(1, device=self._device)
             self._context = checked(self._driver.cuCtxGetCurrent(), "cuCtxGetCurrent")
             self._kernels = KernelLibrary()
+            self._locked = LockedMemory()
         if settings.precision == "float32":
             # It is there to compare with: fused, its factors could be rounded.
             self._settings = replace(self._settings, fused_convolutions=False)
@@ -164,6 +168,18 @@ class TorchCudaRuntime:
                 _LOG.info("%s: getting ready for %d views, %d of %d hands", self._card.model_id, views, count, hands)
             self._ready(count, views, "pictures")
 
+    def lock(self, memory: NDArray[np.uint8]) -> bool:
+        """Lock memory that pictures lie in, so that the GPU reads them there; see `PictureRuntime.lock`.
+
+        Raises:
+            EngineError: If the memory does not begin with a page, or the network is closed.
+        """
+        if self._network is None:
+            raise EngineError(f"network {self._card.model_id} is closed; open it again")
+        with self._failures("locking pictures"):
+            self._enter()
+            return self._locked.lock(memory)
+
     def run(self, inputs: NetworkInputs) -> NetworkOutputs:
         """Take one step.
 
@@ -181,7 +197,7 @@ class TorchCudaRuntime:
         return self.collect(self.submit(inputs))
 
     def submit(self, inputs: PictureInputs | NetworkInputs) -> Ticket:
-        """Start a step; pictures and arrays may be changed once this returns.
+        """Start a step; see `PictureRuntime.submit` for what may be changed once this returns.
 
         Raises:
             EngineError: As `run`; also if two steps are under way already.
@@ -191,9 +207,9 @@ class TorchCudaRuntime:
         slot = idle_slot(self._ready(hands, views, form), self._card)
         with self._failures("a step"):
             self._enter()
-            size = slot.frame.stage(inputs)
-            self._launch(slot, form, size)
-        slot.ticket = Ticket(hands, views)
+            slot.frame.stage(inputs)
+            self._launch(slot, form)
+        slot.ticket, slot.reading = Ticket(hands, views), inputs
         return slot.ticket
 
     def collect(self, ticket: Ticket) -> NetworkOutputs:
@@ -208,6 +224,7 @@ class TorchCudaRuntime:
         slot = take_back(slots, ticket, self._card)
         with self._failures("a step"):
             slot.stream.synchronize()
+            slot.reading = None
             return slot.frame.outputs()
 
     def run_uncaptured(self, inputs: PictureInputs) -> NetworkOutputs:
@@ -222,7 +239,8 @@ class TorchCudaRuntime:
         with self._failures("a step"), torch.no_grad(), arithmetic(self._settings):
             self._enter()
             with torch.cuda.stream(slot.stream):
-                slot.frame.work("pictures", slot.frame.stage(inputs))
+                slot.frame.stage(inputs)
+                slot.frame.work("pictures")
             slot.stream.synchronize()
             return slot.frame.outputs()
 
@@ -240,9 +258,9 @@ class TorchCudaRuntime:
         slot = idle_slot(self._ready(hands, views, "pictures"), self._card)
         with self._failures("timing"), torch.no_grad(), arithmetic(self._settings):
             self._enter()
-            size = slot.frame.stage(inputs)
-            parts = dict(zip(STAGES, slot.frame.parts("pictures", size), strict=True))
-            parts["whole"] = lambda: slot.frame.work("pictures", size)
+            slot.frame.stage(inputs)
+            parts = dict(zip(STAGES, slot.frame.parts("pictures"), strict=True))
+            parts["whole"] = lambda: slot.frame.work("pictures")
             return {name: _times_ms(part, slot.stream, repeats) for name, part in parts.items()}
 
     def memory_bytes(self) -> int:
@@ -266,6 +284,7 @@ class TorchCudaRuntime:
             # Nothing here may hold a bucket once it is closed, or its memory stays in PyTorch's cache.
             while buckets:
                 _close(buckets.popitem()[1][1])
+            self._locked.close()
             self._kernels.close()
             # A traced step refers to itself.
             gc.collect()
@@ -276,13 +295,13 @@ class TorchCudaRuntime:
         torch.cuda.set_device(self._device)
         self._driver.cuCtxSetCurrent(self._context)
 
-    def _launch(self, slot: _Slot, form: Form, size: int) -> None:
+    def _launch(self, slot: _Slot, form: Form) -> None:
         graph = slot.graphs.get(form)
         if graph is None:
             with torch.cuda.stream(slot.stream), torch.no_grad(), arithmetic(self._settings):
-                slot.frame.work(form, size)
+                slot.frame.work(form)
             return
-        graph.launch(size)
+        graph.launch()
 
     def _ready(self, hands: int, views: int, form: Form) -> list[_Slot]:
         """The slots of so many hands and views, captured for that form."""
@@ -307,7 +326,6 @@ class TorchCudaRuntime:
                         slot.graphs[form] = CapturedGraph(
                             lambda slot=slot: slot.frame.work(form),  # type: ignore[misc] # mypy has no type for it
                             slot.stream,
-                            slot.frame.upload_address,
                         )
         return found[1]
 
@@ -327,7 +345,7 @@ class TorchCudaRuntime:
         return step, [_Slot(self._frame(hands, views, step), stream) for stream in streams]
 
     def _frame(self, hands: int, views: int, step: Step) -> Frame:
-        return Frame(self._card, hands, views, self._device, step, self._kernels.sample_crops)
+        return Frame(self._card, hands, views, self._device, step, self._kernels, self._locked.address)
 
     def _warm_up(self, slot: _Slot, form: Form) -> None:
         """Run a frame before it is captured, so that every library has chosen its kernels and has its memory."""

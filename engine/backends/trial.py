@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.backends.base import NetworkInputs
 from engine.backends.pictures import PictureInputs
@@ -84,3 +89,25 @@ def trial_pictures(
         state=trial.state,
         state_valid=trial.state_valid,
     )
+
+
+def in_one_mapping(steps: Sequence[PictureInputs]) -> tuple[list[PictureInputs], NDArray[np.uint8]]:
+    """The same steps with pictures that lie as a camera's do, each from a page on in one mapping.
+
+    Returns:
+        The steps, and all bytes of the mapping, which can be locked.
+    """
+    pictures = [picture for step in steps for picture in step.pictures if picture is not None]
+    ends = np.cumsum([-(-picture.size // mmap.PAGESIZE) * mmap.PAGESIZE for picture in pictures])
+    memory = np.frombuffer(mmap.mmap(-1, int(ends[-1])), np.uint8)
+    places = iter(zip([0, *ends[:-1].tolist()], pictures, strict=True))
+
+    def moved(picture: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+        if picture is None:
+            return None
+        start, same = next(places)
+        place = memory[start : start + same.size].reshape(same.shape)
+        place[...] = same
+        return place
+
+    return [replace(step, pictures=[moved(picture) for picture in step.pictures]) for step in steps], memory

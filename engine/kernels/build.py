@@ -26,6 +26,7 @@ SOURCES: Final = (
     "block_math.h",
     "crops.cu",
     "crops_core.h",
+    "gather.cu",
     "heatmaps.cu",
     "interaction.cu",
     "kernels.cu",

@@ -17,9 +17,10 @@ constexpr int kNodeSpacing = 16;
 // `PLACE` of engine/kernels/places.py.
 struct Place {
   int64_t offset;
-  int32_t stride, width, height, x0, y0, mirrored, valid, unused;
+  int32_t stride, width, height, x0, y0, mirrored, valid, source_stride;
+  int64_t source;
 };
-static_assert(sizeof(Place) == 40, "engine/kernels/places.py says 40 bytes");
+static_assert(sizeof(Place) == 48, "engine/kernels/places.py says 48 bytes");
 
 // The three channels of a rectangle's pixel, blue first; black outside of it.
 struct Colour {

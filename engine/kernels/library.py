@@ -42,6 +42,9 @@ _HEATMAP_THREADS: Final = 192
 _SAMPLE_MAPS: Final = "usthand_sample_maps"
 _SAMPLES_A_BLOCK: Final = 4
 _SEE_POINTS: Final = "usthand_see_points"
+_GATHER: Final = "usthand_gather_pixels"
+_GATHER_BLOCKS: Final = 32
+_GATHER_THREADS: Final = 128
 INTERACTION_CHANNELS: Final = (128, 256)
 """So wide is the feature interaction that has kernels."""
 
@@ -151,8 +154,8 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
-        names += [_CROPS, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        names += [_CROPS, _GATHER, _HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
+        names += [f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS]
         names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
 
@@ -197,6 +200,21 @@ class KernelLibrary:
             (queries, points, indices),
             (queries_count, points_count, k),
         )
+
+    def gather_pixels(self, stream: int, places: int, pixels: int, *, count: int) -> None:
+        """Bring the rectangles of pictures out of the host's page-locked memory to where `sample_crops` reads them.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            places: Device pointer to `(count,)` of `PLACE`. Their sources must stay as they are until this has run;
+                whole pieces of `SOURCE_ALIGNMENT` bytes are read, which no page ends within.
+            pixels: Device pointer to the pixels, a multiple of `SOURCE_ALIGNMENT`: written.
+            count: So many crops.
+
+        Raises:
+            EngineError: If the launch fails.
+        """
+        self._launch(_GATHER, (_GATHER_BLOCKS, count, 1), (_GATHER_THREADS, 1, 1), stream, (places, pixels), ())
 
     def sample_crops(
         self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int

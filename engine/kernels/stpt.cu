@@ -304,11 +304,11 @@ __device__ __forceinline__ void refine(const Block<D>* __restrict__ blocks, cons
 #define USTHAND_STPT(D)                                                                                               \
   static_assert(sizeof(usthand::stpt::Shared<D>) <= 48 * 1024, "what a block has without asking for more");          \
   static_assert(sizeof(usthand::stpt::Block<D>) % 16 == 0, "weights are read 16 bytes at a time");                   \
-  extern "C" __global__ void __launch_bounds__(256)                                                                   \
+  extern "C" __global__ void __launch_bounds__(256, 1)                                                                 \
       usthand_stpt_start_##D(const usthand::stpt::Block<D>* blocks, const float* features, float* asked) {           \
     usthand::stpt::start<D>(blocks, features, asked);                                                                 \
   }                                                                                                                   \
-  extern "C" __global__ void __launch_bounds__(256) usthand_stpt_refine_##D(                                          \
+  extern "C" __global__ void __launch_bounds__(256, 1) usthand_stpt_refine_##D(                                          \
       const usthand::stpt::Block<D>* blocks, const float* places, const float* features, const float* asked,         \
       const float* anchor_places, const float* anchor_keys_values, const float* valid, const float* state,           \
       float* places_out, float* features_out, float* asked_out, float* state_out, int anchors_count, int number,     \

@@ -109,7 +109,13 @@ class Stepper:
             rig: Their cameras.
             requests: The hands.
         """
-        sampling = self._find_nodes(rig, requests) if self._pictures else self._sample(frame_set, rig, requests)
+        if self._pictures is None:
+            return Step(requests, frame_set, rig, self._sample(frame_set, rig, requests))
+        for frame in frame_set.frames:
+            # A camera's frames all lie in one mapping: its first one locks it.
+            if frame is not None and frame.memory is not None:
+                self._pictures.lock(frame.memory)
+        sampling = self._find_nodes(rig, requests)
         return Step(requests, frame_set, rig, sampling)
 
     def _sample(self, frame_set: FrameSet, rig: Rig, requests: Sequence[Request]) -> list[Future[None]]:

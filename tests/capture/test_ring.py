@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import multiprocessing
 import os
 import shutil
@@ -51,6 +52,12 @@ def test_frames_come_out_in_order_with_their_stamps_and_without_a_copy() -> None
         assert not image.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             image[0, 0, 0] = 1
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            image.flags.writeable = True
+        # A GPU's driver is given all of them at once, and knows a picture by the array that it is a view of.
+        assert image.base is reader.pixels
+    assert reader.pixels.ctypes.data % mmap.PAGESIZE == 0
+    assert reader.pixels.nbytes % mmap.PAGESIZE == 0
 
 
 def test_what_the_writer_writes_is_what_the_reader_sees_in_place() -> None:

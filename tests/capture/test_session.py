@@ -125,7 +125,12 @@ def test_live_gives_the_newest_set_and_counts_the_older_ones() -> None:
             assert session.drops["superseded"] >= newest.id
             greys = {int(f.image_bgr[0, 0, 0]) for f in newest.frames if f is not None}
             assert len(greys) == 1
+            memories = [f.memory for f in newest.frames if f is not None]
+            assert all(f is None or f.image_bgr.base is f.memory for f in newest.frames)
         assert session.drops["superseded"] >= 9
+        with session.next(5) as later:  # type: ignore[union-attr]
+            # Known again by whoever has locked it.
+            assert all(f is None or f.memory is memory for f, memory in zip(later.frames, memories, strict=True))
 
 
 def test_a_caller_that_holds_sets_back_only_makes_frames_drop() -> None:

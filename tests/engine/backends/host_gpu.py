@@ -20,8 +20,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.backends.base import INPUT_NAMES
-from engine.kernels.places import PLACE, nodes_along
-from tests.engine.backends.sampling import sampled_crop
+from engine.kernels.places import nodes_along
+from tests.engine.backends.sampling import gather, records, sampled_crop
 
 
 def at(address: int, size: int) -> NDArray[np.uint8]:
@@ -37,7 +37,7 @@ class Code(IntEnum):
 
 
 class Copy:
-    """Parameters of a copy in a graph."""
+    """A copy to the GPU."""
 
     def __init__(self, target: int, source: int, size: int) -> None:
         self.dstDevice, self.srcHost, self.WidthInBytes = target, source, size
@@ -46,15 +46,12 @@ class Copy:
 class Machine:
     """A machine with such a GPU.
 
-    Args:
-        refuses_resizing: The driver cannot change a copy in a graph.
-
     Attributes:
         capability: Its compute capability.
+        refuses_locking: The driver cannot lock memory of others.
     """
 
-    def __init__(self, refuses_resizing: bool = False) -> None:
-        self.refuses_resizing = refuses_resizing
+    def __init__(self) -> None:
         self.capability = (8, 9)
         self.recording: list[Copy | Callable[[], None]] | None = None
         self.captures = 0
@@ -65,6 +62,9 @@ class Machine:
         self.allocated: dict[int, NDArray[np.uint8]] = {}
         # Page-locked memory that is held; what is let go while no context is current stays.
         self.pinned = 0
+        # Memory of others that is locked, by its address.
+        self.locked: dict[int, int] = {}
+        self.refuses_locking = False
 
     def submit(self, work: Copy | Callable[[], None]) -> None:
         """Run work, or record it."""
@@ -155,10 +155,6 @@ class Machine:
             assert isinstance(stream, Stream)
             machine.submit(lambda: np.copyto(target, at(address, target.nbytes)))
 
-        def within(target: int, source: int, size: int, stream: Stream) -> None:
-            assert isinstance(stream, Stream)
-            machine.submit(lambda: np.copyto(at(target, size), at(source, size)))
-
         def fill(allocation: Allocation, value: int, size: int) -> None:
             allocation.values[:size] = value
 
@@ -177,7 +173,7 @@ class Machine:
         module.Device, module.Stream, module.mem_alloc, module.memset_d8 = Device, Stream, Allocation, fill
         module.pagelocked_zeros, module.Event = pinned, Event
         module.mem_get_info = lambda: (1000, 1000 + sum(held.nbytes for held in machine.allocated.values()))
-        module.memcpy_htod_async, module.memcpy_dtoh_async, module.memcpy_dtod_async = upload, download, within
+        module.memcpy_htod_async, module.memcpy_dtoh_async = upload, download
         return module  # type: ignore[no-any-return]
 
     def driver(self) -> types.ModuleType:
@@ -189,11 +185,6 @@ class Machine:
             """How to capture."""
 
             CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
-
-        class Kinds:
-            """Of nodes."""
-
-            CU_GRAPH_NODE_TYPE_MEMCPY = 1
 
         class Attributes:
             """Of devices."""
@@ -217,9 +208,25 @@ class Machine:
         def nodes(graph: list[Any], count: int) -> tuple[Code, list[Any], int]:
             return Code.CUDA_SUCCESS, graph[:count], len(graph)
 
-        def resize(_executable: Any, _node: Copy, copy: Copy, _context: Any) -> tuple[Code]:
-            bad = machine.refuses_resizing or copy.WidthInBytes < 1
-            return (Code.CUDA_ERROR_INVALID_VALUE if bad else Code.CUDA_SUCCESS,)
+        def lock(address: int, size: int, flags: int) -> tuple[Code]:
+            assert flags == 3
+            assert machine.contexts
+            if machine.refuses_locking or address in machine.locked:
+                return (Code.CUDA_ERROR_INVALID_VALUE,)
+            machine.locked[address] = size
+            return (Code.CUDA_SUCCESS,)
+
+        def unlock(address: int) -> tuple[Code]:
+            assert machine.contexts
+            return (Code.CUDA_SUCCESS if machine.locked.pop(address, 0) else Code.CUDA_ERROR_INVALID_VALUE,)
+
+        def push(_context: int) -> tuple[Code]:
+            machine.contexts += 1
+            return (Code.CUDA_SUCCESS,)
+
+        def pop() -> tuple[Code, int]:
+            machine.contexts -= 1
+            return Code.CUDA_SUCCESS, 1
 
         def launch(graph: list[Any], _stream: int) -> tuple[Code]:
             machine.launches += 1
@@ -227,14 +234,15 @@ class Machine:
                 machine.submit(node)
             return (Code.CUDA_SUCCESS,)
 
-        module.CUstreamCaptureMode, module.CUgraphNodeType, module.CUdevice_attribute = Modes, Kinds, Attributes
+        module.CUstreamCaptureMode, module.CUdevice_attribute = Modes, Attributes
         module.CUstream = int
         module.cuCtxGetCurrent = lambda: (Code.CUDA_SUCCESS, 1)
         module.cuStreamBeginCapture, module.cuStreamEndCapture, module.cuGraphGetNodes = begin, end, nodes
-        module.cuGraphNodeGetType = lambda node: (Code.CUDA_SUCCESS, int(isinstance(node, Copy)))
-        module.cuGraphMemcpyNodeGetParams = lambda node: (Code.CUDA_SUCCESS, node)
+        module.cuCtxPushCurrent, module.cuCtxPopCurrent = push, pop
+        module.cuMemHostRegister, module.cuMemHostUnregister = lock, unlock
+        module.cuMemHostGetDevicePointer = lambda address, _flags: (Code.CUDA_SUCCESS, address)
         module.cuGraphInstantiate = lambda graph, _flags: (Code.CUDA_SUCCESS, graph)
-        module.cuGraphExecMemcpyNodeSetParams, module.cuGraphLaunch = resize, launch
+        module.cuGraphLaunch = launch
         module.cuGraphExecDestroy = module.cuGraphDestroy = lambda _graph: (Code.CUDA_SUCCESS,)
         module.cuInit = lambda _flags: (Code.CUDA_SUCCESS,)
         module.cuDeviceGetCount = lambda: (Code.CUDA_SUCCESS, 1)
@@ -249,7 +257,12 @@ class Machine:
         machine = self
 
         class Kernels:
-            """Samples crops, slowly."""
+            """Fetches pixels and samples crops, slowly."""
+
+            def gather_pixels(self, stream: int, places: int, pixels: int, *, count: int) -> None:
+                """Fetch pixels."""
+                assert stream == 7
+                machine.submit(lambda: gather(records(places, count), self._held(pixels)))
 
             def sample_crops(
                 self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int
@@ -260,18 +273,20 @@ class Machine:
                 def work() -> None:
                     along = nodes_along(size_px)
                     put = at(crops, count * size_px * size_px * 3).reshape(count, size_px, size_px, 3)
-                    records = at(places, count * PLACE.itemsize).view(PLACE)
+                    found = records(places, count)
                     grid = at(nodes, count * along * along * 8).view(np.float32).reshape(count, along, along, 2)
-                    buffer = next(
-                        held for start, held in machine.allocated.items() if start <= pixels < start + held.nbytes
-                    )
+                    buffer = self._held(pixels)
                     for index in range(count):
-                        put[index] = sampled_crop(buffer, records[index], grid[index], size_px)
+                        put[index] = sampled_crop(buffer, found[index], grid[index], size_px)
 
                 machine.submit(work)
 
             def close(self) -> None:
                 """Unload."""
+
+            @staticmethod
+            def _held(pixels: int) -> NDArray[np.uint8]:
+                return next(held for start, held in machine.allocated.items() if start <= pixels < start + held.nbytes)
 
         return Kernels
 

@@ -1,13 +1,14 @@
-"""What the crops' kernel does, in numpy and slowly: to see that what is staged for it holds what it needs."""
+"""What the kernels of the crops do, in numpy and slowly: to see that what is staged for them holds what they need."""
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.kernels.places import NODE_SPACING_PX
+from engine.kernels.places import NODE_SPACING_PX, PLACE
 
 
 def sampled_crop(pixels: NDArray[np.uint8], place: Any, nodes: NDArray[np.float32], size_px: int) -> NDArray[np.uint8]:
@@ -35,3 +36,18 @@ def sampled_crop(pixels: NDArray[np.uint8], place: Any, nodes: NDArray[np.float3
     bottom = at(0, 1) * (1 - share[..., :1]) + at(1, 1) * share[..., :1]
     crop = np.rint(top * (1 - share[..., 1:]) + bottom * share[..., 1:]).astype(np.uint8)[..., ::-1]
     return crop[:, ::-1] if place["mirrored"] else crop
+
+
+def gather(places: NDArray[np.void], pixels: NDArray[np.uint8]) -> None:
+    """Bring all rectangles, by the addresses that their `PLACE` has, to where crops are sampled from."""
+    for place in places[places["valid"] != 0]:
+        for row in range(int(place["height"])):
+            source = int(place["source"]) + row * int(place["source_stride"])
+            target = int(place["offset"]) + row * int(place["stride"])
+            size = 3 * int(place["width"])
+            pixels[target : target + size] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(source))
+
+
+def records(address: int, count: int) -> NDArray[np.void]:
+    """`PLACE`s at an address, in place."""
+    return np.frombuffer((ctypes.c_uint8 * (count * PLACE.itemsize)).from_address(address), PLACE)

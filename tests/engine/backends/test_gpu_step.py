@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import fields, replace
 from typing import Any
 
@@ -27,10 +28,10 @@ from engine.backends.trial import trial_inputs  # noqa: E402
 from engine.factory import shipped_path  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
 from engine.kernels.maps_op import HEATMAP_JOINTS, SAMPLE_MAPS  # noqa: E402
-from engine.kernels.places import PLACE, nodes_along  # noqa: E402
+from engine.kernels.places import nodes_along  # noqa: E402
 from engine.network.config import NetworkConfig  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
-from tests.engine.backends.sampling import sampled_crop  # noqa: E402
+from tests.engine.backends.sampling import gather, records, sampled_crop  # noqa: E402
 from tests.engine.backends.support import CARD  # noqa: E402
 from tests.engine.backends.test_staging import nodes_at, picture  # noqa: E402
 
@@ -229,36 +230,45 @@ def test_folding_leaves_no_batch_normalisation(network: UstHandNetwork) -> None:
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
 
 
-def sample_on_cpu(stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int) -> None:
-    """What the kernel does, by the same addresses."""
-    import ctypes
+class CpuKernels:
+    """What the kernels do, by the same addresses."""
 
-    assert stream == 0
+    def gather_pixels(self, stream: int, places: int, pixels: int, *, count: int) -> None:
+        assert stream == 0
+        found = records(places, count)
+        gather(found, self._pixels(found, pixels))
 
-    def array(address: int, dtype: Any, shape: tuple[int, ...]) -> Any:
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
+    def sample_crops(
+        self, stream: int, pixels: int, places: int, nodes: int, crops: int, *, count: int, size_px: int
+    ) -> None:
+        assert stream == 0
+        along = nodes_along(size_px)
+        found = records(places, count)
+        at = memory(nodes, count * along * along * 8).view(np.float32).reshape(count, along, along, 2)
+        content = self._pixels(found, pixels)
+        sampled = [sampled_crop(content, place, one, size_px) for place, one in zip(found, at, strict=True)]
+        memory(crops, count * size_px * size_px * 3)[:] = np.stack(sampled).reshape(-1)
 
-    along = nodes_along(size_px)
-    records = array(places, PLACE, (count,))
-    at = array(nodes, np.float32, (count, along, along, 2))
-    end = max(
-        (int(place["offset"] + place["stride"] * place["height"]) for place in records if place["valid"]), default=0
-    )
-    content = array(pixels, np.uint8, (end,))
-    out = (ctypes.c_uint8 * (count * size_px * size_px * 3)).from_address(crops)
-    sampled = np.stack([sampled_crop(content, place, one, size_px) for place, one in zip(records, at, strict=True)])
-    ctypes.memmove(out, np.ascontiguousarray(sampled).ctypes.data, sampled.nbytes)
+    @staticmethod
+    def _pixels(places: Any, address: int) -> Any:
+        ends = (int(one["offset"] + one["stride"] * one["height"]) for one in places if one["valid"])
+        return memory(address, max(ends, default=1))
+
+
+def memory(address: int, size: int) -> Any:
+    """Bytes at an address, in place."""
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
 
 def test_a_frame_goes_through_its_buffers(network: UstHandNetwork, step: Any) -> None:
     """All of a frame but its capture, on the CPU: staging, copies, crops, network, packing."""
     hands, views = 2, 3
     given = trial_inputs(SMALL, hands, views)
-    frame = Frame(SMALL, hands, views, torch.device("cpu"), step, sample_on_cpu)
+    frame = Frame(SMALL, hands, views, torch.device("cpu"), step, CpuKernels(), lambda _: None)
     given = replace(given, view_mask=np.array([[1, 1, 1], [1, 0, 1]], np.float32))
     with torch.no_grad():
-        frame.work("crops", frame.stage(given))
+        frame.stage(given)
+        frame.work("crops")
     assert_close(frame.outputs(), wanted(network, given))
 
     images = [picture(400, 300, seed) for seed in range(views)]
@@ -272,7 +282,8 @@ def test_a_frame_goes_through_its_buffers(network: UstHandNetwork, step: Any) ->
     names = ("projections", "view_mask", "noise", "state", "state_valid")
     shown = PictureInputs(images, nodes, np.array([False, True]), **{name: getattr(given, name) for name in names})
     with torch.no_grad():
-        frame.work("pictures", frame.stage(shown))
+        frame.stage(shown)
+        frame.work("pictures")
     crops = frame.inputs[0].numpy()
     assert crops[0].any()
     assert not crops[1, 1].any()

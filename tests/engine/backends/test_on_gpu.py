@@ -14,12 +14,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from capture.shared_memory import Segment  # noqa: E402
 from engine.backends import NetworkOutputs  # noqa: E402
 from engine.backends.gpu_bench import measure_frames  # noqa: E402
 from engine.backends.gpu_settings import GpuSettings  # noqa: E402
 from engine.backends.pictures import PictureInputs  # noqa: E402
 from engine.backends.torch_cuda_backend import TorchCudaRuntime, gpu_reason  # noqa: E402
-from engine.backends.trial import trial_inputs, trial_pictures  # noqa: E402
+from engine.backends.trial import in_one_mapping, trial_inputs, trial_pictures  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
 from engine.kernels.places import NODE_SPACING_PX  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
@@ -128,6 +129,48 @@ def test_two_frames_under_way_do_not_mix(runtime: TorchCudaRuntime) -> None:
     np.testing.assert_array_equal(runtime.collect(ticket).joints, alone[-1].joints)
 
 
+def test_pictures_in_a_cameras_memory_give_the_same_and_are_read_there(runtime: TorchCudaRuntime) -> None:
+    steps = [trial_pictures(SMALL, 2, 2, seed=seed) for seed in range(4)]
+    copied = [runtime.run_pictures(step) for step in steps]
+    mapped, anonymous = in_one_mapping(steps)
+    # As a camera's ring is: written through another mapping, and a read-only array here.
+    segment = Segment(anonymous.nbytes, "")
+    written, memory = segment.writable(0, anonymous.nbytes), segment.readable(0, anonymous.nbytes)
+    written[:] = anonymous
+    start = anonymous.ctypes.data
+    shown = []
+    for step in mapped:
+        at = [picture.ctypes.data - start for picture in step.pictures if picture is not None]
+        pictures = [memory[first : first + 1280 * 720 * 3].reshape(720, 1280, 3) for first in at]
+        shown.append(replace(step, pictures=pictures))
+    assert runtime.lock(memory), "a mapping is not locked"
+    assert runtime._locked.address(shown[0].pictures[0]) is not None, "a camera's memory is not locked"
+    ticket = runtime.submit(shown[0])
+    for number in range(1, len(shown)):
+        following = runtime.submit(shown[number])
+        answer = runtime.collect(ticket)
+        for field in fields(NetworkOutputs):
+            np.testing.assert_array_equal(getattr(answer, field.name), getattr(copied[number - 1], field.name))
+        ticket = following
+    np.testing.assert_array_equal(runtime.collect(ticket).joints, copied[-1].joints)
+    for field in fields(NetworkOutputs):
+        launched = runtime.run_uncaptured(shown[0])
+        np.testing.assert_array_equal(getattr(launched, field.name), getattr(copied[0], field.name))
+    # What the camera writes next is what is read next.
+    written[:] = 0
+    frame = runtime._buckets[2, 2][1][0].frame
+    assert frame.inputs[0].any()
+    runtime.run_pictures(shown[0])
+    assert not frame.inputs[0].any()
+    del shown, memory, at, pictures
+    assert not [one for one in runtime._locked._used.values() if one.memory() is not None and one.shift is not None]
+    # Unlocked as it went: another mapping, perhaps at the same address, is locked as well as the first.
+    again, memory = in_one_mapping(steps[:1])
+    assert runtime.lock(memory), "a mapping is not locked"
+    assert runtime._locked.address(again[0].pictures[0]) is not None
+    np.testing.assert_array_equal(runtime.run_pictures(again[0]).joints, copied[0].joints)
+
+
 def test_another_thread_may_call(runtime: TorchCudaRuntime) -> None:
     shown = trial_pictures(SMALL, 1, 2)
     here = runtime.run_pictures(shown)
@@ -169,7 +212,8 @@ def test_it_closes_and_opens_again(network: UstHandNetwork) -> None:
     np.testing.assert_array_equal(answers[0].joints, answers[1].joints)
 
 
-def test_it_is_timed(runtime: TorchCudaRuntime) -> None:
-    times = measure_frames(runtime, 1, 2, frames=20)
+@pytest.mark.parametrize("locked", [True, False])
+def test_it_is_timed(runtime: TorchCudaRuntime, locked: bool) -> None:
+    times = measure_frames(runtime, 1, 2, frames=20, locked=locked)
     assert all((spent > 0).all() for spent in times.stages_ms.values())
     assert times.memory_bytes > 0

@@ -13,13 +13,13 @@ pytest.importorskip("onnx")
 
 from engine.backends import NetworkOutputs, staging
 from engine.backends.base import READ_OUTPUTS
-from engine.backends.packing import ALIGNMENT, Upload, pack, result_packing, unpack_result, upload_packing
+from engine.backends.packing import ALIGNMENT, MOST_SCALE, Upload, pack, result_packing, unpack_result, upload_packing
 from engine.backends.pictures import PictureInputs, check_pictures
-from engine.backends.staging import stage
+from engine.backends.staging import Locked, stage
 from engine.backends.trial import trial_inputs
 from engine.errors import EngineError
-from engine.kernels.places import PLACE, nodes_along
-from tests.engine.backends.sampling import sampled_crop
+from engine.kernels.places import PLACE, SOURCE_ALIGNMENT, nodes_along
+from tests.engine.backends.sampling import gather, sampled_crop
 from tests.engine.backends.support import CARD, OUTPUTS
 
 SIZE_PX = CARD.input_px
@@ -65,32 +65,45 @@ def step(hands: int, pictures: list[NDArray[np.uint8] | None], nodes: NDArray[np
     )
 
 
-def staged(inputs: PictureInputs) -> tuple[Upload, NDArray[np.uint8], int]:
+def in_place(image: NDArray[np.uint8]) -> int:
+    """Every picture is locked."""
+    return int(image.ctypes.data)
+
+
+def elsewhere(_image: NDArray[np.uint8]) -> None:
+    """None is."""
+
+
+def staged(inputs: PictureInputs, locked: Locked = elsewhere) -> tuple[Upload, NDArray[np.uint8], NDArray[np.uint8]]:
+    """What lies on the host, and what has then come to the GPU."""
     check_pictures(inputs, CARD)
     upload = upload_packing(CARD, *inputs.view_mask.shape)
-    # Whatever was in the buffer before must not matter.
-    buffer = np.full(upload.size, 0xA5, np.uint8)
-    return upload, buffer, stage(inputs, upload, buffer)
+    # Whatever was in the buffers before must not matter.
+    buffer, there = (np.full(upload.size, 0xA5, np.uint8) for _ in range(2))
+    stage(inputs, upload, buffer, buffer.ctypes.data, locked)
+    there[: upload.arrays.size] = buffer[: upload.arrays.size]
+    gather(upload.arrays.sections["places"].of(there), there)
+    return upload, buffer, there
 
 
-def crops_of(upload: Upload, buffer: NDArray[np.uint8], used: int) -> NDArray[np.uint8]:
-    """All crops `(B V, S, S, 3)`, of the bytes that go up alone."""
+def crops_of(upload: Upload, there: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """All crops `(B V, S, S, 3)`, of what has come to the GPU."""
     sections = upload.arrays.sections
-    places = sections["places"].of(buffer)
-    nodes = sections["nodes"].of(buffer).reshape(len(places), nodes_along(SIZE_PX), -1, 2)
-    return np.stack([sampled_crop(buffer[:used], place, at, SIZE_PX) for place, at in zip(places, nodes, strict=True)])
+    places = sections["places"].of(there)
+    nodes = sections["nodes"].of(there).reshape(len(places), nodes_along(SIZE_PX), -1, 2)
+    return np.stack([sampled_crop(there, place, at, SIZE_PX) for place, at in zip(places, nodes, strict=True)])
 
 
-@pytest.mark.parametrize("threads", [1, 4])
-def test_crops_are_those_of_whole_pictures(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("threads", "locked"), [(1, elsewhere), (4, elsewhere), (1, in_place)])
+def test_crops_are_those_of_whole_pictures(threads: int, locked: Locked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "cores", lambda: 2 * threads)
     monkeypatch.setattr(staging, "_MANY_BYTES", 1)
     pictures = [picture(200, 150, 1), picture(320, 97, 2), None, picture(64, 64, 3)]
     centers = [(90.0, 70.0), (3.0, 90.0), (0.0, 0.0), (60.0, -5.0)]
     nodes = np.stack([[nodes_at(center, 0.6 + hand, hand) for center in centers] for hand in (0, 1)])
     inputs = step(2, list(pictures), nodes)
-    upload, buffer, used = staged(inputs)
-    crops = crops_of(upload, buffer, used).reshape(2, 4, SIZE_PX, SIZE_PX, 3)
+    upload, buffer, there = staged(inputs, locked)
+    crops = crops_of(upload, there).reshape(2, 4, SIZE_PX, SIZE_PX, 3)
     for hand in (0, 1):
         for view, image in enumerate(pictures):
             if image is None:
@@ -100,28 +113,63 @@ def test_crops_are_those_of_whole_pictures(threads: int, monkeypatch: pytest.Mon
             assert (wanted == 0).all(axis=-1).any() == (view in (1, 3))
             # cv2 rounds places to a 32nd of a pixel.
             assert np.abs(crops[hand, view].astype(int) - wanted).max() <= 3
-    rectangles = upload.arrays.sections["places"].of(buffer)
-    assert used < upload.arrays.size + sum(image.size for image in pictures if image is not None)
-    assert rectangles["valid"].tolist() == [1, 1, 0, 1, 1, 1, 0, 1]
+    places = upload.arrays.sections["places"].of(buffer)
+    assert places["valid"].tolist() == [1, 1, 0, 1, 1, 1, 0, 1]
+    assert (3 * places["width"] * places["height"]).sum() < 2 * sum(one.size for one in pictures if one is not None)
+    # What the GPU reads in place is not copied.
+    assert (buffer[upload.arrays.size :] == 0xA5).all() == (locked is in_place)
+
+
+def test_rows_have_the_place_in_a_piece_that_they_have_in_the_source() -> None:
+    rng = np.random.default_rng(4)
+    images: list[NDArray[np.uint8] | None] = []
+    for view in range(8):
+        # Rows of any length, that begin anywhere, and are further apart than they are long.
+        wide = picture(int(rng.integers(40, 90)), 70, view)
+        images.append(wide[int(rng.integers(0, 9)) :, int(rng.integers(0, 9)) : -int(rng.integers(1, 9))])
+    nodes = np.stack([[nodes_at(tuple(rng.uniform(0, 60, 2)), rng.uniform(0.1, 1)) for _ in images] for _ in range(2)])
+    upload, _, there = staged(step(2, images, nodes), in_place)
+    taken = np.full(upload.size // SOURCE_ALIGNMENT, -1)
+    row_number = 0
+    for place in upload.arrays.sections["places"].of(there):
+        for row in range(place["height"]):
+            target = int(place["offset"]) + row * int(place["stride"])
+            source = int(place["source"]) + row * int(place["source_stride"])
+            assert source % SOURCE_ALIGNMENT == target % SOURCE_ALIGNMENT
+            pieces = slice(target // SOURCE_ALIGNMENT, -(-(target + 3 * int(place["width"])) // SOURCE_ALIGNMENT))
+            assert (taken[pieces] == -1).all()
+            taken[pieces] = row_number
+            row_number += 1
+    assert (taken[: upload.arrays.size // SOURCE_ALIGNMENT] == -1).all()
+    assert row_number > 100
+
+
+def test_pictures_that_are_not_whole_rows_of_pixels_are_copied() -> None:
+    image = picture(90, 80, 1)
+    for odd in (image[:, ::-1], image[::-1], image[..., ::-1], np.asfortranarray(image)):
+        nodes = np.stack([[nodes_at((40.0, 30.0), 0.5)] * 2])
+        upload, _, there = staged(step(1, [odd, image], nodes), in_place)
+        of_odd, of_image = crops_of(upload, there)
+        assert np.abs(of_odd.astype(int) - direct(np.ascontiguousarray(odd), nodes[0, 0], False)).max() <= 3
+        assert np.abs(of_image.astype(int) - direct(image, nodes[0, 1], False)).max() <= 3
 
 
 def test_the_arrays_lie_where_the_packing_says() -> None:
     inputs = step(2, [picture(64, 64, 1)] * 3, np.zeros((2, 3, 3, 3, 2), np.float32))
-    upload, buffer, used = staged(inputs)
+    upload, buffer, _ = staged(inputs)
     for name in ("nodes", "projections", "view_mask", "noise", "state", "state_valid"):
         section = upload.arrays.sections[name]
         assert section.offset % ALIGNMENT == 0
         np.testing.assert_array_equal(section.of(buffer), getattr(inputs, name))
-    assert upload.arrays.size <= used <= upload.size
 
 
 def test_a_crop_that_is_outside_of_its_picture_is_black() -> None:
     nodes = np.stack([[nodes_at((-900.0, 20.0), 1.0), np.full((3, 3, 2), -1e4, np.float32)]])
     nodes[0, 1, 0, 0] = (1e30, -1e30)
-    upload, buffer, used = staged(step(1, [picture(64, 64, 1), picture(64, 64, 2)], nodes))
-    places = upload.arrays.sections["places"].of(buffer)
+    upload, _, there = staged(step(1, [picture(64, 64, 1), picture(64, 64, 2)], nodes))
+    places = upload.arrays.sections["places"].of(there)
     assert not places["valid"][0]
-    assert not crops_of(upload, buffer, used)[0].any()
+    assert not crops_of(upload, there)[0].any()
 
 
 def test_a_masked_view_is_not_read() -> None:
@@ -131,14 +179,14 @@ def test_a_masked_view_is_not_read() -> None:
     assert upload.arrays.sections["places"].of(buffer)["valid"].tolist() == [1, 1, 0, 1]
 
 
-def test_what_is_too_large_is_shrunk_and_still_shows_the_same() -> None:
+@pytest.mark.parametrize("locked", [elsewhere, in_place])
+def test_what_is_too_large_is_shrunk_and_still_shows_the_same(locked: Locked) -> None:
     image = picture(1920, 1080, 5, grain_px=300)
     nodes = np.stack([[nodes_at((900.0, 500.0), 25.0), nodes_at((40.0, 30.0), 40.0)]])
-    upload, buffer, used = staged(step(1, [image, image], nodes))
-    places = upload.arrays.sections["places"].of(buffer)
-    assert (places["width"] * places["height"] * 3 <= upload.crop_capacity).all()
-    assert used <= upload.size
-    crops = crops_of(upload, buffer, used)
+    upload, _, there = staged(step(1, [image, image], nodes), locked)
+    places = upload.arrays.sections["places"].of(there)
+    assert (places["stride"] * places["height"] <= upload.crop_capacity).all()
+    crops = crops_of(upload, there)
     for crop, at in zip(crops, nodes[0], strict=True):
         wanted = direct(image, at, False)
         inside = (wanted > 0).any(axis=-1) & (crop > 0).any(axis=-1)
@@ -150,8 +198,15 @@ def test_what_is_too_large_is_shrunk_and_still_shows_the_same() -> None:
 def test_every_picture_at_its_largest_fits() -> None:
     images: list[NDArray[np.uint8] | None] = [picture(4000, 3000, 1)] * 8
     nodes = np.stack([[nodes_at((2000.0, 1500.0), 300.0)] * 8] * 2)
-    upload, _, used = staged(step(2, images, nodes))
-    assert used <= upload.size
+    upload, _, there = staged(step(2, images, nodes))
+    last = upload.arrays.sections["places"].of(there)[-1]
+    assert int(last["offset"]) + int(last["stride"]) * int(last["height"]) <= upload.size
+    # Rows as long as they may be before they are shrunk, and as many.
+    side = int(MOST_SCALE * SIZE_PX) - 4
+    nodes = np.stack([[nodes_at((2000.0, 1500.0), side / (2 * SIZE_PX), 0.0)] * 8] * 2)
+    upload, _, there = staged(step(2, images, nodes), in_place)
+    last = upload.arrays.sections["places"].of(there)[-1]
+    assert int(last["offset"]) + int(last["stride"]) * int(last["height"]) <= upload.size
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("onnx")
 
 from engine.backends import best_backend
 from engine.backends.cuda_memory import CudaContext
 from engine.backends.onnxruntime_backend import OnnxRuntimeRuntime
+from engine.backends.packing import upload_packing
 from engine.backends.pictures import PictureInputs, PictureRuntime, Ticket
 from engine.backends.plan_builder import PlanSettings, build_plan
 from engine.backends.tensorrt_api import find_library
@@ -99,7 +103,7 @@ def test_a_frame_is_captured_once_a_slot_and_launched_from_then_on(opened: Opene
         runtime.run_pictures(pictures_of(1 + seed % 2, 3, seed=seed))
     assert machine.captures == captures
     assert machine.launches == 5
-    assert runtime.graph_nodes(1, 3) == 4
+    assert runtime.graph_nodes(1, 3) == 5
 
 
 def test_pictures_give_what_their_crops_give(opened: Opener) -> None:
@@ -111,28 +115,87 @@ def test_pictures_give_what_their_crops_give(opened: Opener) -> None:
     assert first.state.tobytes() == inputs.state.tobytes()
 
 
-def test_only_the_bytes_that_a_frame_has_go_up(opened: Opener, machine: Machine) -> None:  # noqa: F811
+def locked_pictures(inputs: PictureInputs) -> tuple[PictureInputs, NDArray[np.uint8]]:
+    """The same with pictures in one mapping."""
+    memory = np.frombuffer(mmap.mmap(-1, 1 << 20), np.uint8)
+    pictures: list[NDArray[np.uint8] | None] = []
+    for view, picture in enumerate(inputs.pictures):
+        if picture is not None:
+            place = memory[view << 16 :][: picture.size].reshape(picture.shape)
+            place[...] = picture
+            picture = place
+        pictures.append(picture)
+    return replace(inputs, pictures=pictures), memory
+
+
+def test_pictures_in_locked_memory_are_read_where_they_lie(opened: Opener, machine: Machine) -> None:  # noqa: F811
     runtime = opened()
-    runtime.prepare(3, 1)
+    copied = pictures_of(2, 3)
+    expected = runtime.run_pictures(copied)
+    inputs, memory = locked_pictures(copied)
+    assert runtime.lock(memory)
+    assert runtime.lock(memory)
+    assert machine.locked == {memory.ctypes.data: memory.nbytes}
     machine.uploaded.clear()
-    runtime.run_pictures(pictures_of(1, 3))
-    whole = max(held.nbytes for held in machine.allocated.values())
-    assert len(machine.uploaded) == 1
-    assert machine.uploaded[0] <= whole
-    assert machine.uploaded[0] % (1 << 16) == 0 or machine.uploaded[0] == whole
+    got = runtime.run_pictures(inputs)
+    for name in type(got).__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
+    # The arrays alone go up in a copy, whose size is always the same.
+    assert machine.uploaded == [upload_packing(CARD, 2, 3).arrays.size]
+    # The stub's answer says nothing of the crops.
+    frame = runtime._buckets[2, 3].frames[0]
+    crops = frame._crops.values.copy()
+    assert crops.any()
+    runtime.run_pictures(copied)
+    np.testing.assert_array_equal(frame._crops.values, crops)
+    # Nothing of them is kept on the host.
+    frame._host_up[upload_packing(CARD, 2, 3).arrays.size :] = 0
+    runtime.run_pictures(inputs)
+    np.testing.assert_array_equal(frame._crops.values, crops)
+    memory[:] = 0
+    runtime.run_pictures(inputs)
+    assert not frame._crops.values.any()
+    del frame
+    runtime.close()
+    assert not machine.locked
 
 
-def test_a_driver_that_cannot_resize_copies_all(
+def test_memory_is_held_until_its_step_is_collected_and_then_unlocked(
+    opened: Opener,
+    machine: Machine,  # noqa: F811
+) -> None:
+    runtime, other = opened(), opened()
+    inputs, memory = locked_pictures(pictures_of(1, 3))
+    for one in (runtime, other):
+        one.lock(memory)
+    ticket = runtime.submit(inputs)
+    del inputs, memory
+    assert len(machine.locked) == 1
+    # The other runtime reads of it no more, this one still does.
+    other.close()
+    assert len(machine.locked) == 1
+    runtime.collect(ticket)
+    assert not machine.locked
+    assert machine.contexts == 0
+
+
+def test_memory_that_cannot_be_locked_is_copied_from_and_that_is_said_once(
     opened: Opener,
     machine: Machine,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    machine.refuses_resizing = True
+    machine.refuses_locking = True
     runtime = opened()
-    inputs = pictures_of(1, 3)
-    got = runtime.run_pictures(inputs)
-    assert got.state.tobytes() == inputs.state.tobytes()
-    assert "cannot change a copy in a graph" in caplog.text
+    copied = pictures_of(1, 3)
+    inputs, memory = locked_pictures(copied)
+    for _ in range(3):
+        assert not runtime.lock(memory)
+        _, further = locked_pictures(copied)
+        assert not runtime.lock(further)
+    assert caplog.text.count("they are copied in each frame") == 1
+    assert runtime.run_pictures(inputs).joints.tobytes() == runtime.run_pictures(copied).joints.tobytes()
+    with pytest.raises(EngineError, match="does not begin with a page"):
+        runtime.lock(memory[16:])
 
 
 def test_two_steps_are_under_way_and_a_third_is_refused(opened: Opener) -> None:
@@ -169,7 +232,7 @@ def test_parts_of_a_frame_are_timed_in_their_order(opened: Opener, machine: Mach
     runtime = opened()
     inputs = pictures_of(1, 3)
     times = runtime.stage_times_ms(inputs, 4)
-    assert list(times) == ["upload", "crops", "network", "download"]
+    assert list(times) == ["upload", "pixels", "crops", "network", "download"]
     assert all(part.tolist() == [1.0] * 4 for part in times.values())
     assert runtime.memory_bytes() == sum(held.nbytes for held in machine.allocated.values())
     # Timing leaves the frame as it was.
@@ -184,8 +247,8 @@ def test_what_is_left_out_of_a_capture_is_noticed(
     plain = machine.submit
 
     def forgetful(work: Any) -> None:
-        # Copies are captured, kernels are not: the third piece of work is the plan.
-        if machine.recording is not None and len(machine.recording) == 2 and not skipped:
+        # Copies are captured, kernels are not: the fourth piece of work is the plan.
+        if machine.recording is not None and len(machine.recording) == 3 and not skipped:
             skipped.append(work)
             return
         plain(work)

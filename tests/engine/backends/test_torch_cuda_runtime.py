@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import sys
 import types
 import weakref
@@ -22,11 +23,11 @@ from engine.backends.gpu_bench import energy_reader, joints_apart_mm, measure_fr
 from engine.backends.gpu_settings import GpuSettings  # noqa: E402
 from engine.backends.pictures import PictureRuntime, Ticket  # noqa: E402
 from engine.backends.torch_cuda_backend import TorchCudaRuntime, build_step  # noqa: E402
-from engine.backends.trial import trial_inputs, trial_pictures  # noqa: E402
+from engine.backends.trial import in_one_mapping, trial_inputs, trial_pictures  # noqa: E402
 from engine.errors import EngineError  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
-from tests.engine.backends.test_gpu_step import CONFIG, SMALL, assert_close, sample_on_cpu, wanted  # noqa: E402
+from tests.engine.backends.test_gpu_step import CONFIG, SMALL, CpuKernels, assert_close, wanted  # noqa: E402
 
 EAGER = GpuSettings(precision="float32", tf32=False, compiled=None)
 
@@ -59,13 +60,12 @@ class Replayed:
 
     made = 0
 
-    def __init__(self, work: Callable[[], None], _stream: Stream, _upload: int | None = None) -> None:
+    def __init__(self, work: Callable[[], None], _stream: Stream) -> None:
         Replayed.made += 1
-        self.work, self.sizes = work, []
+        self.work = work
         self.nodes = 7
 
-    def launch(self, size: int | None = None) -> None:
-        self.sizes.append(size)
+    def launch(self) -> None:
         with torch.no_grad():
             self.work()
 
@@ -87,8 +87,15 @@ def traced_once(network: UstHandNetwork, card: Any, hands: int, views: int, *res
 def cuda(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     """A CUDA that is the CPU."""
     entered: list[str] = []
+    locked: dict[int, int] = {}
     driver = types.SimpleNamespace(
-        cuCtxGetCurrent=lambda: (0, "context"), cuCtxSetCurrent=lambda context: entered.append(context)
+        cuCtxGetCurrent=lambda: (0, "context"),
+        cuCtxSetCurrent=lambda context: entered.append(context),
+        cuCtxPushCurrent=lambda _context: (0,),
+        cuCtxPopCurrent=lambda: (0, "context"),
+        cuMemHostRegister=lambda address, size, _flags: (int(locked.setdefault(address, size) != size),),
+        cuMemHostGetDevicePointer=lambda address, _flags: (0, address),
+        cuMemHostUnregister=lambda address: (int(locked.pop(address, None) is None),),
     )
     for name in ("cuda", "cuda.bindings"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
@@ -109,11 +116,12 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     monkeypatch.setattr(torch_cuda_backend, "_gpu", lambda _number: torch.device("cpu"))
     monkeypatch.setattr(torch_cuda_backend, "CapturedGraph", Replayed)
     unloaded: list[str] = []
-    kernels = types.SimpleNamespace(sample_crops=sample_on_cpu, close=lambda: unloaded.append("kernels"))
+    kernels: Any = CpuKernels()
+    kernels.close = lambda: unloaded.append("kernels")
     monkeypatch.setattr(torch_cuda_backend, "KernelLibrary", lambda: kernels)
     monkeypatch.setattr(torch_cuda_backend, "build_step", traced_once)
     Replayed.made = 0
-    return types.SimpleNamespace(entered=entered, unloaded=unloaded)
+    return types.SimpleNamespace(entered=entered, unloaded=unloaded, locked=locked)
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +163,28 @@ def test_what_was_prepared_is_not_captured_again(runtime: TorchCudaRuntime) -> N
     one, other = runtime.collect(first), runtime.collect(second)
     assert not np.array_equal(one.joints, other.joints)
     assert Replayed.made == made
-    sizes = runtime._buckets[1, 2][1][0].graphs["pictures"].sizes
-    # As many bytes as there are, in steps, and not the whole buffer.
-    assert sizes[-1] % (1 << 16) == 0
-    assert sizes[-1] < runtime._buckets[1, 2][1][0].frame._upload.size
+
+
+def test_pictures_in_locked_memory_give_the_same(runtime: TorchCudaRuntime, cuda: types.SimpleNamespace) -> None:
+    shown = trial_pictures(SMALL, 2, 2, width=320, height=240)
+    (inputs,), memory = in_one_mapping([shown])
+    entered = len(cuda.entered)
+    runtime.lock(memory)
+    assert len(cuda.entered) > entered
+    assert cuda.locked == {memory.ctypes.data: memory.nbytes}
+    expected, got = runtime.run_pictures(shown), runtime.run_pictures(inputs)
+    for field in fields(NetworkOutputs):
+        np.testing.assert_array_equal(getattr(got, field.name), getattr(expected, field.name))
+    ticket = runtime.submit(inputs)
+    del inputs, memory
+    gc.collect()
+    # The step may still read of it.
+    assert cuda.locked
+    runtime.collect(ticket)
+    assert not cuda.locked
+    runtime.close()
+    with pytest.raises(EngineError, match="is closed; open it again"):
+        runtime.lock(np.zeros(1, np.uint8))
 
 
 def test_every_call_enters_the_context(runtime: TorchCudaRuntime, cuda: types.SimpleNamespace) -> None:
@@ -217,7 +243,7 @@ def test_a_failure_of_the_gpu_says_what_to_do(
     inputs = trial_inputs(SMALL, 1, 2)
     runtime.run(inputs)
 
-    def failing(self: Replayed, size: int) -> None:
+    def failing(self: Replayed) -> None:
         raise failure
 
     with monkeypatch.context() as broken:
@@ -249,14 +275,20 @@ def test_arithmetic_is_left_as_it_was(runtime: TorchCudaRuntime) -> None:
     assert before == after
 
 
-def test_frames_are_timed_and_held_to_another_runtime(runtime: TorchCudaRuntime) -> None:
-    times = measure_frames(runtime, 1, 2, frames=3)
-    assert list(times.stages_ms) == ["upload", "crops", "network", "download", "whole"]
+@pytest.mark.parametrize("locked", [True, False])
+def test_frames_are_timed_and_held_to_another_runtime(
+    runtime: TorchCudaRuntime, cuda: types.SimpleNamespace, locked: bool
+) -> None:
+    times = measure_frames(runtime, 1, 2, frames=3, locked=locked)
+    assert times.locked == locked
+    assert list(times.stages_ms) == ["upload", "pixels", "crops", "network", "download", "whole"]
     assert times.whole_ms.shape == (3,)
     assert (times.whole_ms >= times.start_ms).all()
     assert times.rate_hz > 0
     assert times.memory_bytes == 1 << 20
     assert joints_apart_mm(runtime, runtime, 1, 2, draws=1) == 0.0
+    # What was locked for it goes with it.
+    assert not cuda.locked
 
 
 def test_a_step_is_collected_once(runtime: TorchCudaRuntime) -> None:

@@ -15,7 +15,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __shared__ static
 #define __restrict__
 
@@ -26,6 +26,9 @@ static Dim3 blockIdx, threadIdx, blockDim, gridDim;
 
 struct alignas(16) float4 {
   float x, y, z, w;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
 };
 struct alignas(8) float2 {
   float x, y;
@@ -150,6 +153,11 @@ static void __syncthreads() { on_host::barrier(); }
 
 template <class Value>
 static Value __ldg(const Value* address) {
+  return *address;
+}
+
+template <class Value>
+static Value __ldcs(const Value* address) {
   return *address;
 }
 

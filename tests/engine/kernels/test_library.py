@@ -82,6 +82,7 @@ class Driver:
         *shape, shared, stream, parameters, extra = rest
         assert (shared, extra) == (0, 0)
         kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int32] if "crops" in function else []
+        kinds = kinds or ([ctypes.c_void_p] * 2 if "gather" in function else [])
         kinds = kinds or [ctypes.c_void_p] * 3 + [ctypes.c_int32] * 3
         addresses = (ctypes.c_void_p * len(kinds)).from_address(parameters)
         values = [kind.from_address(address).value for kind, address in zip(kinds, addresses, strict=True)]
@@ -123,6 +124,18 @@ def test_every_pixel_of_a_crop_has_its_thread() -> None:
     kernels.sample_crops(5, 1, 2, 3, 4, count=0, size_px=224)
     knn(kernels, 21, batch=0)
     assert len(driver.launched) == 1
+
+
+def test_pixels_are_fetched_by_many_threads_a_crop() -> None:
+    driver = Driver()
+    kernels = KernelLibrary(driver)
+    kernels.gather_pixels(5, 2**40, 2**41, count=16)
+    kernels.gather_pixels(5, 2**40, 2**41, count=0)
+    ((name, shape, stream, values, _),) = driver.launched
+    assert (name, stream, values) == ("usthand_gather_pixels", 5, [2**40, 2**41])
+    # One crop a row of blocks; eight threads in a row bring a line.
+    assert (shape[1], shape[2], shape[4], shape[5]) == (16, 1, 1, 1)
+    assert shape[3] % 8 == 0
 
 
 @pytest.mark.parametrize(

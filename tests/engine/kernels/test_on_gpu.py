@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from engine.backends.gpu_interaction import KernelInteraction  # noqa: E402
 from engine.backends.gpu_stpt import KernelTransformer  # noqa: E402
+from engine.backends.locked_memory import LockedMemory  # noqa: E402
 from engine.crops import CropCamera, crop_nodes  # noqa: E402
 from engine.kernels import torch_op  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
@@ -21,6 +22,7 @@ from engine.network.config import preset  # noqa: E402
 from engine.network.point_transformer import nearest  # noqa: E402
 from tests.engine.backends.sampling import sampled_crop  # noqa: E402
 from tests.engine.kernels.clouds import KINDS, cloud  # noqa: E402
+from tests.engine.kernels.rectangles import a_memory, assert_fetched, rectangles, room  # noqa: E402
 from tests.engine.kernels.test_crops import GREY_LEVELS, SIZE_PX, a_camera, a_picture, cpu_crop  # noqa: E402
 from tests.engine.kernels.test_interaction import given as interaction_inputs  # noqa: E402
 from tests.engine.kernels.test_interaction import interaction_of  # noqa: E402
@@ -192,7 +194,7 @@ def test_crops_of_noise_out_of_packed_rectangles(kernels: KernelLibrary, size_px
         width, height = (int(number) for number in rng.integers(1, 200, 2))
         stride = 3 * width + int(rng.integers(0, 7))
         corner = rng.integers(-50, 500, 2)
-        places[index] = (offset, stride, width, height, *corner, index % 2, index != 3, 0)
+        places[index] = (offset, stride, width, height, *corner, index % 2, index != 3, 0, 0)
         offset += stride * height
         steps = np.linspace(-0.2, 1.2, along)
         grid = np.stack(np.meshgrid(steps * width, steps * height), axis=-1) + corner
@@ -204,6 +206,45 @@ def test_crops_of_noise_out_of_packed_rectangles(kernels: KernelLibrary, size_px
         wanted = sampled_crop(pixels, places[index], at[index], size_px)
         # Float32 has the last rounding to itself, and rounds places of noise of 255 levels a pixel.
         assert np.abs(got[index].astype(int) - wanted).max() <= 1, f"{places[index]}"
+
+
+@pytest.mark.parametrize("most_px", [3, 90, 400])
+def test_pixels_are_fetched_out_of_the_hosts_memory(kernels: KernelLibrary, most_px: int) -> None:
+    seed = int(np.random.default_rng().integers(1 << 30))
+    memory = a_memory(3 << 20, seed)
+    locked = LockedMemory()
+    locked.lock(memory)
+    start = locked.address(memory[:300].reshape(10, 10, 3))
+    assert start is not None, "the memory is not locked"
+    places = rectangles(memory, start, 16, seed=seed, most_px=most_px)
+    size = room(places)
+    records = torch.from_numpy(places.view(np.uint8)).cuda()
+    pixels = torch.full((size + 512,), 77, dtype=torch.uint8, device="cuda")
+    work = torch.cuda.Stream()
+
+    def launch() -> None:
+        kernels.gather_pixels(work.cuda_stream, records.data_ptr(), pixels[256:].data_ptr(), count=len(places))
+
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=work):
+        launch()
+    for turn in range(3):
+        # What the host wrote since the last launch is what is seen.
+        memory[:] = np.random.default_rng(seed + turn).integers(0, 256, memory.size, dtype=np.uint8)
+        pixels.fill_(77)
+        torch.cuda.synchronize()
+        if turn == 2:
+            launch()
+        else:
+            graph.replay()
+        torch.cuda.synchronize()
+        got = pixels.cpu().numpy()
+        assert (got[:256] == 77).all()
+        assert (got[256 + size :] == 77).all()
+        assert_fetched(places, memory, start, got[256 : 256 + size], 77)
+    locked.close()
+    assert locked.address(memory[:300].reshape(10, 10, 3)) is None
 
 
 def test_nodes_that_lie_nowhere_sample_nothing(kernels: KernelLibrary) -> None:
