@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from engine.backends import gpu_cloud, gpu_hand, gpu_interaction, gpu_stpt
+from engine.backends import gpu_cloud, gpu_hand, gpu_interaction, gpu_maps, gpu_stpt
 from engine.network.backbones.base import Backbone, Features, StagedBackbone
 from engine.network.backbones.resnet import ResNet
 from engine.network.network import UstHandNetwork
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-# Tensor cores read channels in groups of eight; three would be copied to eight by cuDNN before every first convolution.
-_CHANNEL_GROUP = 8
+# Tensor cores read channels in groups of eight; for one group alone cuDNN's kernels are slow.
+_CHANNEL_GROUP = 16
 
 
 def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: bool = True) -> UstHandNetwork:
@@ -34,7 +34,7 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
         own_kernels: Whether parts that have a kernel of the project's own are replaced by it.
 
     Returns:
-        The copy. It makes no mesh and cannot be trained or exported.
+        The copy. It makes no mesh, and no heatmaps where a kernel reads them, and cannot be trained or exported.
     """
     ready = copy.deepcopy(network).eval().requires_grad_(False)
     fold_batch_norms(ready)
@@ -46,6 +46,7 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     if own_kernels:
         gpu_cloud.make_cloud_by_kernels(ready)
         gpu_hand.pose_by_kernels(ready)
+        gpu_maps.read_maps_by_kernels(ready)
     if own_kernels and gpu_interaction.fits(ready.config):
         ready.interaction = gpu_interaction.KernelInteraction(ready.interaction)  # type: ignore[assignment] # called alike
     if own_kernels and gpu_stpt.fits(ready.config):
@@ -102,10 +103,9 @@ class _Trunk(Backbone):
     def __init__(self, trunk: Backbone, precision: torch.dtype) -> None:
         super().__init__(trunk.default_input_px, trunk.channels, trunk.normalise, trunk.landmarks)
         trunk.landmarks, trunk.normalise = None, nn.Identity()
-        self.padding, self.precision = 0, precision
+        self.in_cells, self.precision = isinstance(trunk, ResNet), precision
         if isinstance(trunk, ResNet):
-            self.padding = _CHANNEL_GROUP - trunk.conv1.in_channels
-            _widen(trunk.conv1, self.padding)
+            trunk.conv1 = _on_cells(trunk.conv1)
         if isinstance(trunk, StagedBackbone):
             first, self.precision = copy.deepcopy(trunk.stages[0]), torch.float32
         self.trunk = _in_precision(trunk, precision)
@@ -114,9 +114,10 @@ class _Trunk(Backbone):
 
     def features(self, images: Tensor) -> Features:
         """Run the trunk on normalised pictures."""
-        if self.padding:
-            images = functional.pad(images, (0, 0, 0, 0, 0, self.padding))
-        levels: Features = self.trunk.features(images.to(self.precision).contiguous(memory_format=torch.channels_last))
+        images = images.to(self.precision)
+        if self.in_cells:
+            images = _cells(images)
+        levels: Features = self.trunk.features(images.contiguous(memory_format=torch.channels_last))
         return *levels[:-1], levels[-1].float()
 
 
@@ -132,10 +133,32 @@ class _Cast(nn.Module):
         return maps.to(self.precision)
 
 
-def _widen(conv: nn.Conv2d, channels: int) -> None:
-    """Let a convolution take so many more channels, which are zero."""
-    conv.in_channels += channels
-    conv.weight = nn.Parameter(functional.pad(conv.weight, (0, 0, 0, 0, 0, channels)), requires_grad=False)
+def _cells(images: Tensor) -> Tensor:
+    """Pictures `(N, 3, S, S)` as cells of 2x2 pixels, with the border that a convolution of `_on_cells` needs.
+
+    Returns:
+        `(N, 16, S / 2 + 3, S / 2 + 3)`: a cell's pixels row by row, each red, green and blue; zero channels after them.
+    """
+    count, colours, height, width = images.shape
+    pixels = images.reshape(count, colours, height // 2, 2, width // 2, 2)
+    cells = pixels.permute(0, 2, 4, 3, 5, 1).reshape(count, height // 2, width // 2, 4 * colours)
+    return functional.pad(cells, (0, _CHANNEL_GROUP - 4 * colours, 2, 1, 2, 1)).permute(0, 3, 1, 2)
+
+
+def _on_cells(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same convolution of what `_cells` makes: 7x7 pixels of stride 2 are 4x4 cells of stride 1.
+
+    A window starts three pixels before its place, in the middle of a cell: weights of zero come before its first row
+    and column. The border, of two cells before and one after, is in the cells.
+    """
+    weight = functional.pad(conv.weight, (1, 0, 1, 0))
+    outputs, colours, height, width = weight.shape
+    weight = weight.reshape(outputs, colours, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
+    weight = weight.reshape(outputs, 4 * colours, height // 2, width // 2)
+    made = nn.Conv2d(_CHANNEL_GROUP, outputs, height // 2, bias=conv.bias is not None)
+    weight = functional.pad(weight, (0, 0, 0, 0, 0, _CHANNEL_GROUP - 4 * colours))
+    made.weight, made.bias = nn.Parameter(weight, requires_grad=False), conv.bias
+    return made
 
 
 def _in_precision(module: _Module, precision: torch.dtype) -> _Module:

@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from engine.backends.base import READ_OUTPUTS
 from engine.backends.gpu_convolution import CONVOLUTION_ADD_RELU
+from engine.backends.gpu_maps import sample_with_heatmaps
 from engine.network.network import UstHandNetwork
 
 Step: TypeAlias = Callable[..., tuple[Tensor, ...]]
@@ -56,6 +57,7 @@ def trace_step(network: UstHandNetwork, inputs: Sequence[Tensor], *, fused_convo
     with torch.no_grad():
         module = make_fx(step, decomposition_table=table)(*inputs)
         _fold_constants(module)
+    sample_with_heatmaps(module)
     if fused_convolutions:
         _fuse_convolutions(module)
     module.graph.eliminate_dead_code()

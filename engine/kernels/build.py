@@ -29,6 +29,7 @@ SOURCES: Final = (
     "flow.cu",
     "gather.cu",
     "hand_math.h",
+    "heatmaps.cu",
     "interaction.cu",
     "kernels.cu",
     "knn.cu",
@@ -36,6 +37,8 @@ SOURCES: Final = (
     "knn_plugin.cu",
     "knn_warp.h",
     "mano.cu",
+    "maps_core.h",
+    "points.cu",
     "stpt.cu",
 )
 CARD: Final = "kernels.json"

@@ -27,6 +27,12 @@ MOST_VIEWS: Final = 8
 CROP_MULTIPLE_PX: Final = 32
 """The side of a crop that the crops' kernel makes is a multiple of this."""
 
+MOST_MAP_CHANNELS: Final = 128
+"""Maps that the kernels of maps read have at most so many channels, and a multiple of four."""
+
+MOST_POINT_VIEWS: Final = 16
+"""So many views the kernel of points joins at most."""
+
 _WARP: Final = 32
 _LEAST_CAPABILITY: Final = (7, 5)
 # As the driver says it: a thousand times the version of the CUDA that it brings.
@@ -41,6 +47,13 @@ _POINTS_A_BLOCK: Final = 8
 _MANO_INPUT: Final = "usthand_mano_input"
 _MANO: Final = "usthand_mano"
 _HAND_THREADS: Final = 256
+_HEATMAP_PARTS: Final = "usthand_heatmap_parts"
+_HEATMAP_JOINTS: Final = "usthand_heatmap_joints"
+_HEATMAP_TILE: Final = 64
+_HEATMAP_THREADS: Final = 192
+_SAMPLE_MAPS: Final = "usthand_sample_maps"
+_SAMPLES_A_BLOCK: Final = 4
+_SEE_POINTS: Final = "usthand_see_points"
 _GATHER: Final = "usthand_gather_pixels"
 _GATHER_BLOCKS: Final = 32
 _GATHER_THREADS: Final = 128
@@ -102,6 +115,18 @@ def knn_ptx(capability: tuple[int, int]) -> bytes:
     return (DATA / PLUGIN_PTX[newest]).read_bytes()
 
 
+def heatmap_parts(height: int, width: int) -> int:
+    """How many parts the heatmaps' kernel makes of a joint's map of so many cells."""
+    return -(-height * width // _WARP)
+
+
+def _check_map_channels(channels: int) -> None:
+    if channels % 4 or not 0 < channels <= MOST_MAP_CHANNELS:
+        raise EngineError(
+            f"maps of {channels} channels: the kernels read multiples of 4, and {MOST_MAP_CHANNELS} at most"
+        )
+
+
 def check_capability(capability: tuple[int, int], device: str) -> None:
     """Refuse a GPU that the kernels do not run on.
 
@@ -141,7 +166,8 @@ class KernelLibrary:
             raise EngineError(f"{DATA / BINARY} cannot be read ({error.strerror}); install usthand again") from error
         self._module = self._call("cuModuleLoadData", image)
         names = [knn_kernel(held, wide) for held in KNN_POINTS for wide in (False, True)]
-        names += [_CROPS, _GATHER, *(f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS)]
+        names += [_CROPS, _GATHER, _HEATMAP_PARTS, _HEATMAP_JOINTS, _SAMPLE_MAPS, _SEE_POINTS]
+        names += [f"{name}_{channels}" for name in _STPT for channels in STPT_CHANNELS]
         names += [f"{name}_{channels}" for name in _INTERACTION for channels in INTERACTION_CHANNELS]
         names += [_FLOW_CONDITIONS, _FLOW_CLOUD, _MANO_INPUT, _MANO]
         self._functions = {name: self._call("cuModuleGetFunction", self._module, name.encode()) for name in names}
@@ -229,6 +255,155 @@ class KernelLibrary:
             stream,
             (pixels, places, nodes, crops),
             (size_px,),
+        )
+
+    def heatmaps(
+        self,
+        stream: int,
+        features: int,
+        weight: int,
+        bias: int,
+        sharpness: int,
+        parts: int,
+        joints: int,
+        confidence: int,
+        samples: int,
+        *,
+        count: int,
+        channels: int,
+        height: int,
+        width: int,
+    ) -> None:
+        """Find joints in maps, and what the maps show there, as `engine.kernels.maps_op.heatmap_joints` says it.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            features: Device pointer to `(count, height, width, channels)` float32, 16-byte aligned.
+            weight: Device pointer to `(21, channels)` float32, 16-byte aligned.
+            bias: Device pointer to `(21,)` float32.
+            sharpness: Device pointer to one float32, positive.
+            parts: Device pointer to `(count, 21, heatmap_parts(height, width), 4)` float32, 16-byte aligned: written.
+            joints: Device pointer to `(count, 21, 2)` float32: written.
+            confidence: Device pointer to `(count, 21)` float32: written.
+            samples: Device pointer to `(count, 21, channels)` float32, 16-byte aligned: written.
+            count: So many pictures.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or a launch fails.
+        """
+        _check_map_channels(channels)
+        self._launch(
+            _HEATMAP_PARTS,
+            (-(-height * width // _HEATMAP_TILE), count, 1),
+            (_HEATMAP_THREADS, 1, 1),
+            stream,
+            (features, weight, bias, sharpness, parts),
+            (channels, height, width),
+        )
+        self._launch(
+            _HEATMAP_JOINTS,
+            (_JOINTS * count, 1, 1),
+            (_WARP, 1, 1),
+            stream,
+            (parts, features, sharpness, joints, confidence, samples),
+            (channels, height, width),
+        )
+
+    def sample_maps(
+        self,
+        stream: int,
+        maps: int,
+        places: int,
+        samples: int,
+        *,
+        count: int,
+        channels: int,
+        height: int,
+        width: int,
+        places_count: int,
+    ) -> None:
+        """Interpolate maps at places, as `engine.network.joint_graph.sample_features` does.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            maps: Device pointer to `(count, height, width, channels)` float32, 16-byte aligned.
+            places: Device pointer to `(count, places_count, 2)` float32, crop coordinates.
+            samples: Device pointer to `(count, places_count, channels)` float32, 16-byte aligned: written.
+            count: So many maps.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+            places_count: Places of a map.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
+        """
+        _check_map_channels(channels)
+        self._launch(
+            _SAMPLE_MAPS,
+            (-(-places_count // _SAMPLES_A_BLOCK), count, 1),
+            (channels // 4, _SAMPLES_A_BLOCK, 1),
+            stream,
+            (maps, places, samples),
+            (height, width, places_count),
+        )
+
+    def see_points(
+        self,
+        stream: int,
+        maps: int,
+        across: int,
+        down: int,
+        projections: int,
+        points: int,
+        confidence: int,
+        mask: int,
+        rows: int,
+        features: int,
+        *,
+        batch: int,
+        channels: int,
+        height: int,
+        width: int,
+        views: int,
+        points_count: int,
+    ) -> None:
+        """Find what all views show where points project, as `engine.kernels.maps_op.see_points` says it.
+
+        Args:
+            stream: Handle of a CUDA stream; 0 is the default one.
+            maps: Device pointer to `(batch, views, height, width, channels)` float32, 16-byte aligned.
+            across: Device pointer to `(width, channels)` float32, 16-byte aligned.
+            down: Device pointer to `(height, channels)` float32, 16-byte aligned.
+            projections: Device pointer to `(batch, views, 3, 4)` float32.
+            points: Device pointer to `(batch, points_count, 3)` float32.
+            confidence: Device pointer to `(batch, views, points_count)` float32.
+            mask: Device pointer to `(batch, views)` float32.
+            rows: Device pointer to `(3, channels)` float32, 16-byte aligned.
+            features: Device pointer to `(batch, points_count, channels)` float32, 16-byte aligned: written.
+            batch: So many sets of points, each with views of its own.
+            channels: A multiple of 4, at most 128.
+            height: Cells.
+            width: Cells.
+            views: 1..16.
+            points_count: Points of a set.
+
+        Raises:
+            EngineError: If a size is outside of what the kernel takes, or the launch fails.
+        """
+        _check_map_channels(channels)
+        if not 0 < views <= MOST_POINT_VIEWS:
+            raise EngineError(f"points in {views} views: the kernel joins 1..{MOST_POINT_VIEWS}")
+        self._launch(
+            _SEE_POINTS,
+            (points_count, batch, 1),
+            (_WARP * views, 1, 1),
+            stream,
+            (maps, across, down, projections, points, confidence, mask, rows, features),
+            (channels, height, width, views, points_count),
         )
 
     def interaction_convolve(

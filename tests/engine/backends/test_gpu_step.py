@@ -27,6 +27,7 @@ from engine.backends.torch_backend import load_exported  # noqa: E402
 from engine.backends.trial import trial_inputs  # noqa: E402
 from engine.factory import shipped_path  # noqa: E402
 from engine.hand_model import HandModel  # noqa: E402
+from engine.kernels.maps_op import HEATMAP_JOINTS, SAMPLE_MAPS  # noqa: E402
 from engine.kernels.places import nodes_along  # noqa: E402
 from engine.network.config import NetworkConfig  # noqa: E402
 from engine.network.network import UstHandNetwork  # noqa: E402
@@ -125,24 +126,43 @@ def test_geometry_is_no_product_of_matrices(step: Any) -> None:
 def test_every_convolution_takes_its_relu_along(network: UstHandNetwork, step: Any) -> None:
     calls = [node.target for node in step.graph.nodes if node.op == "call_function"]
     if network.config.backbone == "resnet18":
-        # 17 of the trunk, two of the decoder, one of SAIGB; then three shortcuts, three laterals, the heatmaps.
+        # 17 of the trunk, two of the decoder, one of SAIGB; then three shortcuts, three laterals.
         assert calls.count(CONVOLUTION_ADD_RELU) == 20
-        assert calls.count(torch.ops.aten.convolution.default) == 7
+        assert calls.count(torch.ops.aten.convolution.default) == 6
     for node in step.graph.nodes:
         if node.target is torch.ops.aten.relu.default:
             (before,) = node.all_input_nodes
             assert before.target is not torch.ops.aten.convolution.default
 
 
+def test_a_stem_of_cells_sees_what_the_stem_sees() -> None:
+    torch.manual_seed(0)
+    network = UstHandNetwork(CONFIG, HandModel.load(), pretrained=False).eval().double()
+    ready = for_gpu(network, torch.float64)
+    # Not square, and nothing is zero at the border: padding is zeros of the normalised picture.
+    images = torch.rand(2, 3, 64, 96, dtype=torch.float64)
+    with torch.no_grad():
+        for one, other in zip(ready.backbone(images)[:-1], network.backbone(images)[:-1], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_features_at_joints_come_with_the_joints(step: Any) -> None:
+    (found,) = step.graph.find_nodes(op="call_function", target=HEATMAP_JOINTS)
+    assert 2 in {node.args[1] for node in found.users}
+    assert not step.graph.find_nodes(op="call_function", target=SAMPLE_MAPS)
+
+
 def test_half_precision_stays_within_convolutions(network: UstHandNetwork) -> None:
     inputs = trial_inputs(SMALL, 1, 2)
     step = trace_step(for_gpu(network, torch.float16), tensors(inputs), fused_convolutions=True)
-    # Joints are read by sampling the maps: that, and all after it, is in float32.
+    # The joint graph's own maps are the last: all after them is in float32. So are the maps that joints are read off.
     found = {node.target: number for number, node in enumerate(step.graph.nodes)}
-    sampled = found[torch.ops.aten.grid_sampler_2d.default]
+    last = found[CONVOLUTION_ADD_RELU]
+    (heatmaps,) = step.graph.find_nodes(op="call_function", target=HEATMAP_JOINTS)
+    assert heatmaps.args[0].meta["val"].dtype == torch.float32
     for number, node in enumerate(step.graph.nodes):
         value = node.meta.get("val")
-        if number >= sampled and isinstance(value, torch.Tensor):
+        if number > last and isinstance(value, torch.Tensor):
             assert value.dtype != torch.float16
         if node.target is CONVOLUTION_ADD_RELU:
             assert value.dtype == torch.float16

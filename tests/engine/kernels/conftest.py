@@ -27,6 +27,11 @@ def host_hand(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return compiled("host_hand.cpp", tmp_path_factory.mktemp("hand"))
 
 
+@pytest.fixture(scope="session")
+def host_maps(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return compiled("host_maps.cpp", tmp_path_factory.mktemp("maps"))
+
+
 def compiled(source: str, folder: Path) -> ctypes.CDLL:
     """A file beside this one, with the kernels that it includes."""
     compiler = shutil.which("g++")
