@@ -11,6 +11,7 @@ from engine.kernels.library import INTERACTION_CHANNELS, INTERACTION_VIEWS
 from engine.kernels.weights import packed
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import AdaptiveGcn, ConfidenceAwareAttention, FeatureInteraction
+from engine.network.network import UstHandNetwork
 
 
 def fits(config: NetworkConfig) -> bool:
@@ -21,6 +22,12 @@ def fits(config: NetworkConfig) -> bool:
         and config.use_gcn
         and config.use_casa
     )
+
+
+def interact_by_kernels(network: UstHandNetwork) -> None:
+    """Replace the feature interaction of a network, in place, if the kernels take it."""
+    if fits(network.config):
+        network.interaction = KernelInteraction(network.interaction)  # type: ignore[assignment] # it is called as that is
 
 
 class KernelInteraction(nn.Module):

@@ -44,13 +44,11 @@ def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: boo
     saigb = ready.joint_graph.saigb
     saigb.to_maps = _InPrecision(saigb.to_maps, precision)  # type: ignore[assignment] # it is called as the maps are
     if own_kernels:
-        gpu_cloud.make_cloud_by_kernels(ready)
-        gpu_hand.pose_by_kernels(ready)
         gpu_maps.read_maps_by_kernels(ready)
-    if own_kernels and gpu_interaction.fits(ready.config):
-        ready.interaction = gpu_interaction.KernelInteraction(ready.interaction)  # type: ignore[assignment] # called alike
-    if own_kernels and gpu_stpt.fits(ready.config):
-        ready.transformer = gpu_stpt.KernelTransformer(ready.transformer)  # type: ignore[assignment] # called alike
+        gpu_interaction.interact_by_kernels(ready)
+        gpu_cloud.make_cloud_by_kernels(ready)
+        gpu_stpt.refine_by_kernels(ready)
+        gpu_hand.pose_by_kernels(ready)
     return ready
 
 

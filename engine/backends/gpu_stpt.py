@@ -10,6 +10,7 @@ from engine.kernels.library import MOST_POINTS, STPT_CHANNELS, STPT_NEIGHBORS
 from engine.kernels.stpt_op import STPT_HEADS, STPT_PAST, STPT_SPATIAL, layout, stpt
 from engine.kernels.weights import packed
 from engine.network.config import JOINTS, NetworkConfig
+from engine.network.network import UstHandNetwork
 from engine.network.point_transformer import PointTransformer, StptBlock
 
 
@@ -26,6 +27,12 @@ def fits(config: NetworkConfig) -> bool:
         and config.use_temporal_attention
         and config.use_cross_attention
     )
+
+
+def refine_by_kernels(network: UstHandNetwork) -> None:
+    """Replace the transformer of a network, in place, if the kernels take it."""
+    if fits(network.config):
+        network.transformer = KernelTransformer(network.transformer)  # type: ignore[assignment] # it is called as that is
 
 
 class KernelTransformer(nn.Module):
