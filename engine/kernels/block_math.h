@@ -28,6 +28,18 @@ __device__ __forceinline__ float4 load4(const float* address) {
   return __ldg(reinterpret_cast<const float4*>(address));
 }
 
+// Ask for bytes that will be read soon to be brought to the cache that all blocks share; each block asks for a part. What
+// lies in memory is first read by many blocks at once, each of which would wait for it in small steps.
+__device__ __forceinline__ void ask_for(const void* start, size_t size) {
+#ifdef __CUDA_ARCH__
+  constexpr size_t kLine = 128;
+  const size_t block = blockIdx.y * gridDim.x + blockIdx.x, blocks = gridDim.x * gridDim.y;
+  for (size_t i = (block * kThreads + threadIdx.x) * kLine; i < size; i += blocks * kThreads * kLine) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(static_cast<const char*>(start) + i));
+  }
+#endif
+}
+
 __device__ __forceinline__ void add_scaled(float4& sum, float factor, const float4& row) {
   sum.x = fmaf(factor, row.x, sum.x);
   sum.y = fmaf(factor, row.y, sum.y);
@@ -94,7 +106,7 @@ __device__ __forceinline__ void row_product(const float* row, const Linear<IN, O
   if (split < kSplits) {
     const float* weight = linear.weight + split * kTerms * OUT + 4 * quad;
     float4 sum{0.0f, 0.0f, 0.0f, 0.0f};
-#pragma unroll 16
+#pragma unroll 32
     for (int i = 0; i < kTerms; ++i) add_scaled(sum, row[split * kTerms + i], load4(weight + i * OUT));
     reinterpret_cast<float4*>(work)[split * kQuads + quad] = sum;
   }
@@ -121,6 +133,8 @@ __device__ __forceinline__ void rows_product(const float* weight, int stride, co
   constexpr int kSplits = splits_of(IN, kThreads / kQuads / kParts, 4);
   constexpr int kGroups = kParts * kSplits;
   constexpr int kTerms = IN / kSplits;
+  // So many rows of weights at a time that arithmetic takes as long as they need to come.
+  constexpr int kStep = EACH <= 3 && kTerms % 16 == 0 ? 16 : kTerms % 8 == 0 ? 8 : 4;
   static_assert(ROWS % EACH == 0 && kTerms % 4 == 0 && kQuads * kGroups <= kThreads, "a group of threads has a part");
   const int quad = threadIdx.x % kQuads;
   const int group = threadIdx.x / kQuads;
@@ -132,19 +146,29 @@ __device__ __forceinline__ void rows_product(const float* weight, int stride, co
   if (group < kGroups) {
     const float* terms = weight + static_cast<size_t>(split) * kTerms * stride + 4 * quad;
     const float* factors = rows + first_row * IN + split * kTerms;
+    // Weights are read a step before they are needed.
+    float4 weights[kStep];
+#pragma unroll
+    for (int j = 0; j < kStep; ++j) weights[j] = load4(terms + j * stride);
 #pragma unroll 2
-    for (int i = 0; i < kTerms; i += 4) {
-      float4 weights[4];
+    for (int i = 0; i < kTerms; i += kStep) {
+      const int next = i + kStep < kTerms ? i + kStep : i;
+      float4 following[kStep];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) weights[j] = load4(terms + (i + j) * stride);
+      for (int j = 0; j < kStep; ++j) following[j] = load4(terms + (next + j) * stride);
 #pragma unroll
-      for (int r = 0; r < EACH; ++r) {
-        const float4 row = *reinterpret_cast<const float4*>(factors + r * IN + i);
-        add_scaled(sums[r], row.x, weights[0]);
-        add_scaled(sums[r], row.y, weights[1]);
-        add_scaled(sums[r], row.z, weights[2]);
-        add_scaled(sums[r], row.w, weights[3]);
+      for (int j = 0; j < kStep; j += 4) {
+#pragma unroll
+        for (int r = 0; r < EACH; ++r) {
+          const float4 row = *reinterpret_cast<const float4*>(factors + r * IN + i + j);
+          add_scaled(sums[r], row.x, weights[j]);
+          add_scaled(sums[r], row.y, weights[j + 1]);
+          add_scaled(sums[r], row.z, weights[j + 2]);
+          add_scaled(sums[r], row.w, weights[j + 3]);
+        }
       }
+#pragma unroll
+      for (int j = 0; j < kStep; ++j) weights[j] = following[j];
     }
   }
   __syncthreads();

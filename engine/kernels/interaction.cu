@@ -44,6 +44,7 @@ __device__ __forceinline__ void convolve(const Round<C>& round, const float* __r
   alignas(16) __shared__ float rows[kTile * C];
   alignas(16) __shared__ float moved[kTile * C];
   static_assert(kJoints * C <= 4 * kTile * kThreads, "a view's joints lie where the partial sums will");
+  ask_for(&round, sizeof(Round<C>));
   const int part = blockIdx.y;
   const int first_joint = blockIdx.x % kTiles * kTile;
   const int view = blockIdx.x / kTiles * kJoints;  // its first token, of all hands'
@@ -111,7 +112,7 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
     for (int i = 0; i < kEach; ++i) query[q][i] = asked[static_cast<size_t>(first + q) * 3 * C + lane * kEach + i];
   }
   const float scale = 1.0f / sqrtf(static_cast<float>(kWidth));
-#pragma unroll 3
+#pragma unroll 7
   for (int token = warp; token < count; token += kWarps) {
     float sums[kQueries] = {};
 #pragma unroll
@@ -156,7 +157,7 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
   const int channel = threadIdx.x % C, part = threadIdx.x / C;
   const float* own = weights + channel / kWidth * kMostTokens;
   float sums[kQueries] = {};
-#pragma unroll 8
+#pragma unroll 24
   for (int token = part; token < count; token += kParts) {
     const float value = values[token * 3 * C + channel];
 #pragma unroll
@@ -187,6 +188,7 @@ __device__ __forceinline__ void finish(const Last<C>& last, const float* __restr
                                        float* __restrict__ fused) {
   alignas(16) __shared__ float work[4 * kTile * kThreads];
   alignas(16) __shared__ float rows[kTile * C];
+  ask_for(&last, sizeof(Last<C>));
   const size_t first = static_cast<size_t>(blockIdx.x) * kTile * C;
   layer_norm<C>(tokens + first, last.norm, rows, kTile);
   const auto biased = [](const float4& sums, const float* address) {
@@ -206,17 +208,17 @@ __device__ __forceinline__ void finish(const Last<C>& last, const float* __restr
 
 #define USTHAND_INTERACTION(C)                                                                                         \
   static_assert(sizeof(usthand::interaction::Round<C>) % 16 == 0, "weights are read 16 bytes at a time");             \
-  extern "C" __global__ void __launch_bounds__(256) usthand_interaction_convolve_##C(                                  \
+  extern "C" __global__ void __launch_bounds__(256, 1) usthand_interaction_convolve_##C(                                  \
       const usthand::interaction::Round<C>* rounds, const float* tokens, const float* confidence, float* convolved,   \
       float* asked, int number) {                                                                                      \
     usthand::interaction::convolve<C>(rounds[number], tokens, confidence, convolved, asked);                          \
   }                                                                                                                    \
-  extern "C" __global__ void __launch_bounds__(256) usthand_interaction_attend_##C(                                    \
+  extern "C" __global__ void __launch_bounds__(256, 1) usthand_interaction_attend_##C(                                    \
       const usthand::interaction::Round<C>* rounds, const float* tokens, const float* asked, const float* view_mask,  \
       float* attended, int number, int views) {                                                                        \
     usthand::interaction::attend<C>(rounds[number], tokens, asked, view_mask, attended, views);                       \
   }                                                                                                                    \
-  extern "C" __global__ void __launch_bounds__(256) usthand_interaction_finish_##C(                                    \
+  extern "C" __global__ void __launch_bounds__(256, 1) usthand_interaction_finish_##C(                                    \
       const usthand::interaction::Last<C>* last, const float* tokens, float* fused) {                                 \
     usthand::interaction::finish<C>(*last, tokens, fused);                                                            \
   }

@@ -17,6 +17,8 @@ constexpr int kPast = 4;
 constexpr int kBand = kPast + 1;
 constexpr int kSpatial = 8;   // neighbours among the query points
 constexpr int kAnchors = 16;  // neighbours among the anchors
+// So many threads look for the nearest anchors.
+constexpr int kScouts = 96;
 // A product of the pairs' rows gives a thread so many of them.
 constexpr int kEach = 8;
 
@@ -138,30 +140,33 @@ __device__ __forceinline__ int rank_of(uint64_t key, const uint64_t* keys, int c
   return rank;
 }
 
-// The nearest query points and anchors. Each thread looks for the nearest of its share of the anchors; the kAnchors
-// threads whose nearest is nearest have all that are wanted. Ends at a barrier.
+// The nearest query points and anchors. Some threads look for the nearest of their shares of the anchors; the kAnchors
+// of them whose nearest is nearest have all that are wanted. Ends at a barrier.
 template <int D>
 __device__ __forceinline__ void find_neighbors(const float* __restrict__ places, const float* __restrict__ anchors,
                                                int anchors_count, Shared<D>& shared) {
   constexpr uint64_t kNone = ~static_cast<uint64_t>(0);
   uint64_t* nearest = reinterpret_cast<uint64_t*>(shared.work);
-  uint64_t* joints = nearest + kThreads;
+  uint64_t* joints = nearest + kScouts;
   uint64_t* candidates = joints + kLanes;
   const int thread = threadIdx.x;
   uint64_t own = kNone;
-  for (int i = thread; i < anchors_count; i += kThreads) {
-    const uint64_t key = point_key(shared.place, anchors, i);
-    own = key < own ? key : own;
+  if (thread < kScouts) {
+#pragma unroll 4
+    for (int i = thread; i < anchors_count; i += kScouts) {
+      const uint64_t key = point_key(shared.place, anchors, i);
+      own = key < own ? key : own;
+    }
+    nearest[thread] = own;
   }
-  nearest[thread] = own;
   if (thread < kJoints) joints[thread] = point_key(shared.place, places, thread);
   __syncthreads();
-  const int share = (anchors_count + kThreads - 1) / kThreads;
-  // Threads without a point come last, in any order.
-  const int rank = own == kNone ? kThreads : rank_of(own, nearest, kThreads);
+  const int share = (anchors_count + kScouts - 1) / kScouts;
+  // Who has no point has none that is near.
+  const int rank = own == kNone ? kScouts : rank_of(own, nearest, kScouts);
   if (rank < kAnchors) {
     for (int i = 0; i < share; ++i) {
-      const int number = i * kThreads + thread;
+      const int number = i * kScouts + thread;
       candidates[rank * share + i] = number < anchors_count ? point_key(shared.place, anchors, number) : kNone;
     }
   }
@@ -238,6 +243,7 @@ template <int D>
 __device__ __forceinline__ void start(const Block<D>* __restrict__ first, const float* __restrict__ features,
                                       float* __restrict__ asked) {
   __shared__ Shared<D> shared;
+  ask_for(first, sizeof(Block<D>));
   for (int i = threadIdx.x; i < D; i += kThreads) shared.feature[i] = features[blockIdx.x * D + i];
   __syncthreads();
   ask(*first, asked + static_cast<size_t>(blockIdx.x) * 3 * D, shared);
@@ -254,6 +260,7 @@ __device__ __forceinline__ void refine(const Block<D>* __restrict__ blocks, cons
   __shared__ Shared<D> shared;
   const int hand = blockIdx.x / kJoints, joint = blockIdx.x % kJoints;
   const Block<D>& block = blocks[number];
+  if (number + 1 < count) ask_for(&blocks[number + 1], sizeof(Block<D>));
   places += hand * kJoints * 3;
   features += hand * kJoints * D;
   asked += hand * kJoints * 3 * D;
