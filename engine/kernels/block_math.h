@@ -1,6 +1,7 @@
 // What the kernels of the network's layers are made of: rows in shared memory that a block of 256 threads normalises and
 // multiplies with matrices. All is float32. Weights are read once by each block, 16 bytes a thread, with several reads
-// under way; a product is split along what is summed, so that every thread has some of it.
+// under way; a product is split along what is summed, so that every thread has some of it. Few of them are in a kernel's
+// code more than once: a kernel that is launched once in a frame waits for its instructions as for its weights.
 #pragma once
 
 #include "knn_core.h"
@@ -94,108 +95,108 @@ USTHAND_BOTH constexpr int splits_of(int in, int groups, int step) {
   return groups;
 }
 
-// A row in shared memory times a matrix. `store(column, value)` gets each sum with its bias. All threads call it; it ends
-// at a barrier. `work` holds 4 kThreads floats.
-template <int IN, int OUT, class Store>
-__device__ __forceinline__ void row_product(const float* row, const Linear<IN, OUT>& linear, float* work, Store store) {
-  constexpr int kQuads = OUT / 4;
-  constexpr int kSplits = splits_of(IN, kThreads / kQuads, 1);
-  constexpr int kTerms = IN / kSplits;
-  const int quad = threadIdx.x % kQuads;
-  const int split = threadIdx.x / kQuads;
-  if (split < kSplits) {
-    const float* weight = linear.weight + split * kTerms * OUT + 4 * quad;
-    float4 sum{0.0f, 0.0f, 0.0f, 0.0f};
-#pragma unroll 32
-    for (int i = 0; i < kTerms; ++i) add_scaled(sum, row[split * kTerms + i], load4(weight + i * OUT));
-    reinterpret_cast<float4*>(work)[split * kQuads + quad] = sum;
-  }
-  __syncthreads();
-  for (int column = threadIdx.x; column < OUT; column += kThreads) {
-    float sum = __ldg(linear.bias + column);
-#pragma unroll
-    for (int i = 0; i < kSplits; ++i) sum += work[i * OUT + column];
-    store(column, sum);
-  }
-  __syncthreads();
-}
-
-// Rows `(ROWS, IN)` times a matrix, whose rows lie `stride` floats apart. `store(row, column, sums)` gets four sums at a
+// Rows `(count, IN)` times a matrix, whose rows lie `stride` floats apart. `store(row, column, sums)` gets four sums at a
 // time, without a bias, when `rows` and `work` are free again. All threads call it; it ends at a barrier.
 //
-// A thread has four columns of EACH rows. `work` holds ROWS * OUT floats for each part of the sum, 4 EACH kThreads in
-// all; the rows may lie in it.
-template <int IN, int OUT, int ROWS, int EACH, class Store>
-__device__ __forceinline__ void rows_product(const float* weight, int stride, const float* rows, float* work,
+// A thread has four columns of EACH rows, which divide `count`; that is MOST at most. `work` holds count * OUT floats for
+// each part of the sum, 4 EACH kThreads in all; the rows may lie in it.
+template <int IN, int OUT, int EACH, int MOST, class Store>
+__device__ __forceinline__ void rows_product(const float* weight, int stride, const float* rows, float* work, int count,
                                              Store store) {
   constexpr int kQuads = OUT / 4;
-  constexpr int kParts = ROWS / EACH;
-  constexpr int kSplits = splits_of(IN, kThreads / kQuads / kParts, 4);
-  constexpr int kGroups = kParts * kSplits;
-  constexpr int kTerms = IN / kSplits;
-  // So many rows of weights at a time that arithmetic takes as long as they need to come.
-  constexpr int kStep = EACH <= 3 && kTerms % 16 == 0 ? 16 : kTerms % 8 == 0 ? 8 : 4;
-  static_assert(ROWS % EACH == 0 && kTerms % 4 == 0 && kQuads * kGroups <= kThreads, "a group of threads has a part");
+  constexpr int kGroups = splits_of(IN, kThreads / kQuads, 4);
+  // Rows of weights are read so many at a time; with much to do with each, a step before they are needed.
+  constexpr bool kAhead = EACH > 3;
+  constexpr int kTerms = IN / kGroups;
+  constexpr int kStep = EACH > 3 ? (kTerms % 8 == 0 ? 8 : 4) : kTerms % 16 == 0 ? 16 : kTerms % 12 == 0 ? 12 : 4;
+  static_assert(kTerms % kStep == 0 && MOST % EACH == 0 && kGroups % (MOST / EACH) == 0, "a group has a part");
+  const int parts = count / EACH;
+  const int splits = kGroups / parts;
+  const int terms = IN / splits;
   const int quad = threadIdx.x % kQuads;
   const int group = threadIdx.x / kQuads;
-  const int first_row = group % kParts * EACH;
-  const int split = group / kParts;
+  const int first_row = group % parts * EACH;
+  const int split = group / parts;
   float4 sums[EACH];
 #pragma unroll
   for (int r = 0; r < EACH; ++r) sums[r] = float4{0.0f, 0.0f, 0.0f, 0.0f};
   if (group < kGroups) {
-    const float* terms = weight + static_cast<size_t>(split) * kTerms * stride + 4 * quad;
-    const float* factors = rows + first_row * IN + split * kTerms;
-    // Weights are read a step before they are needed.
+    const float* lines = weight + static_cast<size_t>(split) * terms * stride + 4 * quad;
+    const float* factors = rows + first_row * IN + split * terms;
     float4 weights[kStep];
+    if (kAhead) {
 #pragma unroll
-    for (int j = 0; j < kStep; ++j) weights[j] = load4(terms + j * stride);
-#pragma unroll 2
-    for (int i = 0; i < kTerms; i += kStep) {
-      const int next = i + kStep < kTerms ? i + kStep : i;
-      float4 following[kStep];
+      for (int j = 0; j < kStep; ++j) weights[j] = load4(lines + j * stride);
+    }
+#pragma unroll 1
+    for (int i = 0; i < terms; i += kStep) {
+      const int first = kAhead ? i + kStep : i;
+      float4 read[kStep];
 #pragma unroll
-      for (int j = 0; j < kStep; ++j) following[j] = load4(terms + (next + j) * stride);
+      for (int j = 0; j < kStep; ++j) {
+        if (first < terms) read[j] = load4(lines + (first + j) * stride);
+      }
+      const float4* now = kAhead ? weights : read;
 #pragma unroll
       for (int j = 0; j < kStep; j += 4) {
 #pragma unroll
         for (int r = 0; r < EACH; ++r) {
           const float4 row = *reinterpret_cast<const float4*>(factors + r * IN + i + j);
-          add_scaled(sums[r], row.x, weights[j]);
-          add_scaled(sums[r], row.y, weights[j + 1]);
-          add_scaled(sums[r], row.z, weights[j + 2]);
-          add_scaled(sums[r], row.w, weights[j + 3]);
+          add_scaled(sums[r], row.x, now[j]);
+          add_scaled(sums[r], row.y, now[j + 1]);
+          add_scaled(sums[r], row.z, now[j + 2]);
+          add_scaled(sums[r], row.w, now[j + 3]);
         }
       }
 #pragma unroll
-      for (int j = 0; j < kStep; ++j) weights[j] = following[j];
+      for (int j = 0; j < kStep; ++j) {
+        if (kAhead && first < terms) weights[j] = read[j];
+      }
     }
   }
   __syncthreads();
   float4* partial = reinterpret_cast<float4*>(work);
   if (group < kGroups) {
 #pragma unroll
-    for (int r = 0; r < EACH; ++r) partial[(split * ROWS + first_row + r) * kQuads + quad] = sums[r];
+    for (int r = 0; r < EACH; ++r) partial[(split * count + first_row + r) * kQuads + quad] = sums[r];
   }
   __syncthreads();
-  constexpr int kAll = ROWS * kQuads;
-  constexpr int kPlaces = (kAll + kThreads - 1) / kThreads;
+  constexpr int kPlaces = (MOST * kQuads + kThreads - 1) / kThreads;
+  const int all = count * kQuads;
   float4 whole[kPlaces];
 #pragma unroll
   for (int e = 0; e < kPlaces; ++e) {
     const int place = e * kThreads + threadIdx.x;
-    if (place >= kAll) continue;
+    if (place >= all) continue;
     whole[e] = partial[place];
-#pragma unroll
-    for (int i = 1; i < kSplits; ++i) add_scaled(whole[e], 1.0f, partial[i * kAll + place]);
+#pragma unroll 4
+    for (int i = 1; i < splits; ++i) add_scaled(whole[e], 1.0f, partial[i * all + place]);
   }
   __syncthreads();
 #pragma unroll
   for (int e = 0; e < kPlaces; ++e) {
     const int place = e * kThreads + threadIdx.x;
-    if (place < kAll) store(place / kQuads, place % kQuads * 4, whole[e]);
+    if (place < all) store(place / kQuads, place % kQuads * 4, whole[e]);
   }
   __syncthreads();
+}
+
+// The same of one row, with its bias: `store(column, sums)`.
+template <int IN, int OUT, class Store>
+__device__ __forceinline__ void row_product(const float* row, const Linear<IN, OUT>& linear, float* work, Store store) {
+  rows_product<IN, OUT, 1, 1>(linear.weight, OUT, row, work, 1, [&](int, int column, const float4& sums) {
+    const float4 bias = load4(linear.bias + column);
+    store(column, float4{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w});
+  });
+}
+
+__device__ __forceinline__ void store4(float* address, const float4& values) {
+  *reinterpret_cast<float4*>(address) = values;
+}
+
+__device__ __forceinline__ void add4(float* address, const float4& values) {
+  float4& sum = *reinterpret_cast<float4*>(address);
+  sum = float4{sum.x + values.x, sum.y + values.y, sum.z + values.z, sum.w + values.w};
 }
 
 }  // namespace usthand

@@ -60,7 +60,7 @@ __device__ __forceinline__ void convolve(const Round<C>& round, const float* __r
     rows[i] = sum;
   }
   __syncthreads();
-  rows_product<C, C, kTile, kTile>(round.graph.weight, C, rows, work, [&](int row, int column, const float4& sums) {
+  rows_product<C, C, kTile, kTile>(round.graph.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
     const float4 bias = load4(round.graph.bias + column);
     const float all = __ldg(round.mix + (first_joint + row) * kMixColumns + kJoints);
     const float4 token = *reinterpret_cast<const float4*>(own + row * C + column);
@@ -68,13 +68,13 @@ __device__ __forceinline__ void convolve(const Round<C>& round, const float* __r
         relu4(float4{fmaf(all, bias.x, sums.x), fmaf(all, bias.y, sums.y), fmaf(all, bias.z, sums.z),
                      fmaf(all, bias.w, sums.w)});
     const float4 sum{token.x + change.x, token.y + change.y, token.z + change.z, token.w + change.w};
-    *reinterpret_cast<float4*>(moved + row * C + column) = sum;
+    store4(moved + row * C + column, sum);
     if (part == 0) *reinterpret_cast<float4*>(convolved + static_cast<size_t>(first + row) * C + column) = sum;
   });
   layer_norm<C>(moved, round.norm, rows, kTile);
   const int offset = part * C;
   rows_product<C, C, kTile, kTile>(
-      round.qkv.weight + offset, 3 * C, rows, work, [&](int row, int column, const float4& sums) {
+      round.qkv.weight + offset, 3 * C, rows, work, kTile, [&](int row, int column, const float4& sums) {
         const float4 bias = load4(round.qkv.bias + offset + column);
         const float4 slope = load4(round.from_confidence + offset + column);
         const float sure = confidence[first + row];
@@ -173,7 +173,7 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
     rows[i] = sum;
   }
   __syncthreads();
-  rows_product<C, C, kQueries, kQueries>(round.out.weight, C, rows, work, [&](int row, int column, const float4& sum) {
+  rows_product<C, C, kQueries, kQueries>(round.out.weight, C, rows, work, kQueries, [&](int row, int column, const float4& sum) {
     const float4 bias = load4(round.out.bias + column);
     const size_t place = static_cast<size_t>(first + row) * C + column;
     const float4 token = *reinterpret_cast<const float4*>(tokens + place);
@@ -195,10 +195,10 @@ __device__ __forceinline__ void finish(const Last<C>& last, const float* __restr
     const float4 bias = load4(address);
     return float4{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w};
   };
-  rows_product<C, C, kTile, kTile>(last.hidden.weight, C, rows, work, [&](int row, int column, const float4& sums) {
-    *reinterpret_cast<float4*>(rows + row * C + column) = relu4(biased(sums, last.hidden.bias + column));
+  rows_product<C, C, kTile, kTile>(last.hidden.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
+    store4(rows + row * C + column, relu4(biased(sums, last.hidden.bias + column)));
   });
-  rows_product<C, C, kTile, kTile>(last.out.weight, C, rows, work, [&](int row, int column, const float4& sums) {
+  rows_product<C, C, kTile, kTile>(last.out.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
     *reinterpret_cast<float4*>(fused + first + row * C + column) = biased(sums, last.out.bias + column);
   });
 }

@@ -25,9 +25,7 @@ constexpr int kEach = 8;
 template <int D>
 struct Attention {
   Linear<3, D> position_in;
-  Linear<D, D> position_out;
-  Linear<D, D> weight_in;
-  Linear<D, D> weight_out;
+  Linear<D, D> pairs[3];  // the position's second, the weight's first and second
   Linear<D, D> out;
 };
 
@@ -62,22 +60,22 @@ struct alignas(16) Shared {
   float offsets[kAnchors * 3];
   float logits[kHeads * kBand];
   float place[4];
-  int spatial_ids[kSpatial];
-  int anchor_ids[kAnchors];
+  int ids[2][kAnchors];  // the nearest query points and anchors
 };
 
-// Point Transformer's vector attention of the query point over PAIRS points; adds to `shared.feature`. Keys lie at
+// Point Transformer's vector attention of the query point over some points; adds to `shared.feature`. Keys lie at
 // `keys + id * stride`, values D floats behind them, places at `places + 3 * id`.
-template <int D, int PAIRS>
-__device__ __forceinline__ void attend(const Attention<D>& attention, const float* query, const int* ids,
+template <int D>
+__device__ __forceinline__ void attend(const Attention<D>& attention, const int* ids, int count,
                                        const float* __restrict__ places, const float* __restrict__ keys, int stride,
                                        Shared<D>& shared) {
   float* work = shared.work;
-  for (int i = threadIdx.x; i < 3 * PAIRS; i += kThreads) {
+  for (int i = threadIdx.x; i < 3 * count; i += kThreads) {
     shared.offsets[i] = shared.place[i % 3] - places[3 * ids[i / 3] + i % 3];
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < PAIRS * D; i += kThreads) {
+#pragma unroll 4
+  for (int i = threadIdx.x; i < count * D; i += kThreads) {
     const int channel = i % D;
     const float* offset = shared.offsets + i / D * 3;
     float sum = __ldg(attention.position_in.bias + channel);
@@ -88,36 +86,33 @@ __device__ __forceinline__ void attend(const Attention<D>& attention, const floa
     work[i] = fmaxf(sum, 0.0f);
   }
   __syncthreads();
-  const auto add_bias = [](const float4& sums, const float* bias) {
-    const float4 b = load4(bias);
-    return float4{sums.x + b.x, sums.y + b.y, sums.z + b.z, sums.w + b.w};
-  };
-  const auto product = [&](const Linear<D, D>& linear, auto store) {
-    rows_product<D, D, PAIRS, kEach>(linear.weight, D, work, work, [&](int pair, int column, const float4& sums) {
-      store(pair, column, add_bias(sums, linear.bias + column));
-    });
-  };
-  product(attention.position_out, [&](int pair, int column, const float4& delta) {
-    const float4 key = *reinterpret_cast<const float4*>(keys + ids[pair] * stride + column);
-    const float* q = query + column;
-    *reinterpret_cast<float4*>(shared.delta + pair * D + column) = delta;
-    *reinterpret_cast<float4*>(work + pair * D + column) =
-        float4{q[0] - key.x + delta.x, q[1] - key.y + delta.y, q[2] - key.z + delta.z, q[3] - key.w + delta.w};
-  });
-  product(attention.weight_in, [&](int pair, int column, const float4& sums) {
-    *reinterpret_cast<float4*>(work + pair * D + column) = relu4(sums);
-  });
-  product(attention.weight_out, [&](int pair, int column, const float4& sums) {
-    *reinterpret_cast<float4*>(work + pair * D + column) = sums;
-  });
+#pragma unroll 1
+  for (int layer = 0; layer < 3; ++layer) {
+    const Linear<D, D>& linear = attention.pairs[layer];
+    rows_product<D, D, kEach, kAnchors>(
+        linear.weight, D, work, work, count, [&](int pair, int column, const float4& sums) {
+          const float4 bias = load4(linear.bias + column);
+          float4 sum{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w};
+          if (layer == 0) {
+            const float4 key = *reinterpret_cast<const float4*>(keys + ids[pair] * stride + column);
+            const float4 query = *reinterpret_cast<const float4*>(shared.query + column);
+            store4(shared.delta + pair * D + column, sum);
+            sum = float4{query.x - key.x + sum.x, query.y - key.y + sum.y, query.z - key.z + sum.z,
+                         query.w - key.w + sum.w};
+          } else if (layer == 1) {
+            sum = relu4(sum);
+          }
+          store4(work + pair * D + column, sum);
+        });
+  }
   if (threadIdx.x < D) {
     const int channel = threadIdx.x;
     float most = work[channel];
-#pragma unroll
-    for (int p = 1; p < PAIRS; ++p) most = fmaxf(most, work[p * D + channel]);
+#pragma unroll 8
+    for (int p = 1; p < count; ++p) most = fmaxf(most, work[p * D + channel]);
     float total = 0.0f, sum = 0.0f;
-#pragma unroll
-    for (int p = 0; p < PAIRS; ++p) {
+#pragma unroll 8
+    for (int p = 0; p < count; ++p) {
       const float weight = expf(work[p * D + channel] - most);
       total += weight;
       sum = fmaf(weight, keys[ids[p] * stride + D + channel] + shared.delta[p * D + channel], sum);
@@ -125,7 +120,7 @@ __device__ __forceinline__ void attend(const Attention<D>& attention, const floa
     shared.summed[channel] = sum / total;
   }
   __syncthreads();
-  row_product(shared.summed, attention.out, work, [&](int column, float sum) { shared.feature[column] += sum; });
+  row_product(shared.summed, attention.out, work, [&](int column, const float4& sums) { add4(shared.feature + column, sums); });
 }
 
 // Points by their distance and, where that is equal, by their number.
@@ -172,13 +167,13 @@ __device__ __forceinline__ void find_neighbors(const float* __restrict__ places,
   }
   if (thread < kJoints) {
     const int joint_rank = rank_of(joints[thread], joints, kJoints);
-    if (joint_rank < kSpatial) shared.spatial_ids[joint_rank] = thread;
+    if (joint_rank < kSpatial) shared.ids[0][joint_rank] = thread;
   }
   __syncthreads();
   for (int i = thread; i < kAnchors * share; i += kThreads) {
     const uint64_t key = candidates[i];
     const int key_rank = key == kNone ? kAnchors : rank_of(key, candidates, kAnchors * share);
-    if (key_rank < kAnchors) shared.anchor_ids[key_rank] = static_cast<int>(key & 0xffffffffu);
+    if (key_rank < kAnchors) shared.ids[1][key_rank] = static_cast<int>(key & 0xffffffffu);
   }
   __syncthreads();
 }
@@ -190,7 +185,7 @@ __device__ __forceinline__ void attend_time(const Block<D>& block, const float* 
                                             const float* __restrict__ past, float* __restrict__ kept, int joint,
                                             Shared<D>& shared) {
   layer_norm(shared.feature, block.temporal_norm, shared.normed);
-  row_product(shared.normed, block.temporal_qkv, shared.work, [&](int column, float sum) { shared.row3[column] = sum; });
+  row_product(shared.normed, block.temporal_qkv, shared.work, [&](int column, const float4& sums) { store4(shared.row3 + column, sums); });
   float* band = shared.delta;  // (2, kBand, D): keys, then values
   for (int i = threadIdx.x; i < 2 * kBand * D; i += kThreads) {
     const int channel = i % D, time = i / D % kBand, which = i / (D * kBand);
@@ -229,14 +224,14 @@ __device__ __forceinline__ void attend_time(const Block<D>& block, const float* 
   }
   __syncthreads();
   row_product(shared.summed, block.temporal_out, shared.work,
-              [&](int column, float sum) { shared.feature[column] += sum; });
+              [&](int column, const float4& sums) { add4(shared.feature + column, sums); });
 }
 
 // What spatial attention asks of a query point: query, key and value.
 template <int D>
 __device__ __forceinline__ void ask(const Block<D>& block, float* __restrict__ asked, Shared<D>& shared) {
   layer_norm(shared.feature, block.spatial_norm, shared.normed);
-  row_product(shared.normed, block.spatial_qkv, shared.work, [&](int column, float sum) { asked[column] = sum; });
+  row_product(shared.normed, block.spatial_qkv, shared.work, [&](int column, const float4& sums) { store4(asked + column, sums); });
 }
 
 template <int D>
@@ -276,17 +271,23 @@ __device__ __forceinline__ void refine(const Block<D>* __restrict__ blocks, cons
   __syncthreads();
   find_neighbors(places, anchor_places, anchors_count, shared);
 
-  attend<D, kSpatial>(block.spatial, shared.query, shared.spatial_ids, places, asked + D, 3 * D, shared);
-  attend_time(block, valid + hand * kBand, state + in_state, state_out + in_state, joint, shared);
-  layer_norm(shared.feature, block.cross_norm, shared.normed);
-  row_product(shared.normed, block.cross_query, shared.work,
-              [&](int column, float sum) { shared.query[column] = sum; });
-  attend<D, kAnchors>(block.cross, shared.query, shared.anchor_ids, anchor_places, anchor_keys_values, count * 2 * D,
-                      shared);
+  // Both attentions are one piece of code.
+#pragma unroll 1
+  for (int stage = 0; stage < 2; ++stage) {
+    const bool cross = stage == 1;
+    if (cross) {
+      attend_time(block, valid + hand * kBand, state + in_state, state_out + in_state, joint, shared);
+      layer_norm(shared.feature, block.cross_norm, shared.normed);
+      row_product(shared.normed, block.cross_query, shared.work,
+                  [&](int column, const float4& sums) { store4(shared.query + column, sums); });
+    }
+    attend(cross ? block.cross : block.spatial, shared.ids[stage], cross ? kAnchors : kSpatial,
+           cross ? anchor_places : places, cross ? anchor_keys_values : asked + D, (cross ? 2 * count : 3) * D, shared);
+  }
 
   layer_norm(shared.feature, block.step_norm, shared.normed);
   row_product(shared.normed, block.step, shared.work,
-              [&](int column, float sum) { shared.summed[column] = fmaxf(sum, 0.0f); });
+              [&](int column, const float4& sums) { store4(shared.summed + column, relu4(sums)); });
   const int axis = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
   if (axis < 3) {
     float sum = 0.0f;
