@@ -16,7 +16,7 @@ import json
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -45,7 +45,7 @@ from engine.network.network import UstHandNetwork
 _VIEWS: Final = 8
 _SHOWN_KERNELS: Final = 60
 _EXACT: Final = GpuSettings(precision="float32", tf32=False, fused_convolutions=False, compiled=None, captured=False)
-_EAGER: Final = GpuSettings(compiled=None, own_kernels=False)
+_PLAIN: Final = GpuSettings(compiled=None, own_kernels=False)
 
 
 def say(text: str = "") -> None:
@@ -96,10 +96,10 @@ class Report:
     Args:
         limit_s: No section starts later.
         out: Where to; None keeps nothing.
-        only: Sections whose names hold this; all hold the empty text.
+        only: Sections whose names hold one of these; none: all.
     """
 
-    def __init__(self, limit_s: float, out: Path | None, only: str = "") -> None:
+    def __init__(self, limit_s: float, out: Path | None, only: Sequence[str] = ()) -> None:
         self.found: dict[str, Any] = {}
         self._end_s = time.monotonic() + limit_s
         self._out = out
@@ -121,7 +121,7 @@ class Report:
 
     def section(self, name: str, limit_s: float, work: Callable[[], dict[str, Any]]) -> None:
         """Run a section and keep what it found."""
-        if self._only not in name:
+        if self._only and not any(part in name for part in self._only):
             return
         left_s = self._end_s - time.monotonic()
         say(f"\n== {name}")
@@ -259,7 +259,7 @@ def measure_without_kernel(reference: Reference, frames: int) -> dict[str, Any]:
     for name, chosen in (("kernel", fits), ("topk", lambda *_: False)):
         point_transformer.kernel_fits = chosen
         try:
-            runtime = TorchCudaRuntime.from_network(reference.network, reference.card, _EAGER)
+            runtime = TorchCudaRuntime.from_network(reference.network, reference.card, _PLAIN)
             inputs = trial_pictures(reference.card, 1, _VIEWS)
             times = runtime.stage_times_ms(inputs, frames)
             result[name] = float(np.median(times["network"]))
@@ -296,7 +296,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000, help="frames a measurement")
     parser.add_argument("--network", default="resnet34", help="the preset that is measured first")
     parser.add_argument("--search", action="store_true", help="also compile with a search for kernels: minutes")
-    parser.add_argument("--only", default="", help="run the sections whose names hold this")
+    parser.add_argument(
+        "--only", action="append", default=[], help="run the sections whose names hold this; may be given several times"
+    )
     arguments = parser.parse_args()
     report = Report(arguments.limit_s, arguments.out, arguments.only)
     frames = arguments.frames
@@ -304,23 +306,25 @@ def main() -> None:
     started_s = time.monotonic()
     reference = random_network(arguments.network)
     say(f"network {arguments.network} with random weights: {time.monotonic() - started_s:.1f} s")
-    compiled, eager = GpuSettings(), _EAGER
+    compiled = GpuSettings()
     name = arguments.network
 
     report.section("float32 on the GPU against the CPU", 60, lambda: check_exact(reference))
-    report.section(f"{name}: PyTorch's own kernels, captured", 90, lambda: measure(reference, eager, ((1, 8),), frames))
     report.section(f"{name}: compiled, captured", 200, lambda: measure(reference, compiled, ((1, 8), (2, 8)), frames))
     report.section(f"{name}: kernel by kernel", 90, lambda: kernel_times(reference, compiled, 50))
+    report.section(f"{name}: PyTorch alone, captured", 90, lambda: measure(reference, _PLAIN, ((1, 8),), frames))
     report.section("work of HandMvNet's size", 60, lambda: measure_multi_view_attention(200))
     report.section("kNN: kernel against topk", 60, lambda: measure_without_kernel(reference, 100))
     shipped = Reference(*load_exported(shipped_path("lite")))
     report.section("lite: compiled, captured", 150, lambda: measure(shipped, compiled, ((1, 8), (1, 4)), frames))
     report.section(f"{name}: 4 views", 120, lambda: measure(reference, compiled, ((1, 4),), frames))
-    plain = replace(compiled, fused_convolutions=False)
-    report.section(f"{name}: unfused convolutions", 150, lambda: measure(reference, plain, ((1, 8),), frames))
-    exact = replace(eager, tf32=False)
+    others = replace(compiled, own_kernels=False)
+    report.section(f"{name}: compiled without our kernels", 150, lambda: measure(reference, others, ((1, 8),), frames))
+    apart = replace(compiled, fused_convolutions=False)
+    report.section(f"{name}: unfused convolutions", 150, lambda: measure(reference, apart, ((1, 8),), frames))
+    exact = replace(compiled, compiled=None, tf32=False)
     report.section(f"{name}: no TF32", 60, lambda: measure(reference, exact, ((1, 8),), 200))
-    half = replace(eager, precision="bfloat16")
+    half = replace(compiled, compiled=None, precision="bfloat16")
     report.section(f"{name}: bfloat16", 60, lambda: measure(reference, half, ((1, 8),), 200))
     if arguments.search:
         searched = replace(compiled, compiled=CompileSettings(search=True))

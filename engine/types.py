@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import Rig
+from calibration import Camera, Rig
 from capture.frames import FrameSet
 from engine.hand_model.model import HandModel, PosedHand, Side
 
@@ -38,6 +38,8 @@ class HandPose:
             `joints_world` `(V,)`, in pixels of the camera's image; NaN where a view was not used.
         keypoints_px: The view's own 2D joints `(V, 21, 2)`, distorted pixels of the camera's image; NaN where a view
             did not see the hand.
+        rig: The cameras as they stood for this hand, whose pictures may be of other instants than the hand: see
+            `engine.detector.instant`. None: they stood where they stand.
     """
 
     id: int
@@ -54,6 +56,11 @@ class HandPose:
     view_weight: NDArray[np.float64]
     reprojection_px: NDArray[np.float64]
     keypoints_px: NDArray[np.float64]
+    rig: Rig | None = None
+
+    def as_seen_by(self, camera: Camera) -> Camera:
+        """The camera from where its picture shows this hand as it is: what is projected by it lies on the picture's."""
+        return camera if self.rig is None else self.rig.camera(camera.id)
 
     @property
     def vertices_world(self) -> NDArray[np.float64]:

@@ -39,10 +39,11 @@ class OverlayPainter:
         scale = np.array([image_bgr.shape[1] / camera.width, image_bgr.shape[0] / camera.height])
         thickness = max(1, round(image_bgr.shape[1] / 400))
         for hand in hands:
-            vertices_px = _scaled(camera.project(hand.vertices_world), scale)
+            seeing = hand.as_seen_by(camera)
+            vertices_px = _scaled(seeing.project(hand.vertices_world), scale)
             segments = _fixed(self._edge_table(hand).outline(vertices_px))
             cv2.polylines(image_bgr, segments, False, _OUTLINE_BGR[hand.side], 1, cv2.LINE_AA, _SUBPIXEL_BITS)  # type: ignore[call-overload]
-            _draw_skeleton(image_bgr, _scaled(camera.project(hand.joints_world), scale), thickness)
+            _draw_skeleton(image_bgr, _scaled(seeing.project(hand.joints_world), scale), thickness)
             _draw_label(image_bgr, f"{hand.side} {hand.id}", vertices_px, thickness)
 
     def _edge_table(self, hand: HandPose) -> EdgeTable:

@@ -32,7 +32,7 @@ def residuals_px(solved: Solved) -> dict[str, list[list[float]]]:
         for hand in solved.hands:
             if hand.view_weight[view] <= 0:
                 continue
-            projected = camera.project(hand.joints_world)
+            projected = hand.as_seen_by(camera).project(hand.joints_world)
             both = np.column_stack([projected, hand.keypoints_px[view] - projected])
             found += np.round(both[np.isfinite(both).all(axis=1)], 2).tolist()
         rows[camera.id] = found

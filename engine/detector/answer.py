@@ -78,4 +78,5 @@ def hand_pose(track: Track, estimate: Estimate, rig: Rig) -> HandPose:
         view_weight=triangulated.view_weight,
         reprojection_px=median_px(error_px),
         keypoints_px=keypoints,
+        rig=rig,
     )

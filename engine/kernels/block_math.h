@@ -95,46 +95,51 @@ USTHAND_BOTH constexpr int splits_of(int in, int groups, int step) {
   return groups;
 }
 
-// Rows `(count, IN)` times a matrix, whose rows lie `stride` floats apart. `store(row, column, sums)` gets four sums at a
-// time, without a bias, when `rows` and `work` are free again. All threads call it; it ends at a barrier.
+// How many terms at a time: a multiple of four that divides them, `most` at most.
+USTHAND_BOTH constexpr int steps_of(int terms, int most) {
+  while (terms % most != 0) most -= 4;
+  return most;
+}
+
+// Rows `(ROWS, IN)` times a matrix, whose rows lie `stride` floats apart, and a bias if there is one. `store(row, column,
+// sums)` gets four sums at a time, when `rows` and `work` are free again. All threads call it; it ends at a barrier.
 //
-// A thread has four columns of EACH rows, which divide `count`; that is MOST at most. `work` holds count * OUT floats for
-// each part of the sum, 4 EACH kThreads in all; the rows may lie in it.
-template <int IN, int OUT, int EACH, int MOST, class Store>
-__device__ __forceinline__ void rows_product(const float* weight, int stride, const float* rows, float* work, int count,
-                                             Store store) {
+// A thread has four columns of EACH rows. `work` holds ROWS * OUT floats for each part of the sum, 4 EACH kThreads in
+// all; the rows may lie in it.
+template <int IN, int OUT, int ROWS, int EACH, class Store>
+__device__ __forceinline__ void rows_product(const float* weight, int stride, const float* bias, const float* rows,
+                                             float* work, Store store) {
   constexpr int kQuads = OUT / 4;
-  constexpr int kGroups = splits_of(IN, kThreads / kQuads, 4);
+  constexpr int kParts = ROWS / EACH;
+  constexpr int kSplits = splits_of(IN, kThreads / kQuads / kParts, 4);
+  constexpr int kGroups = kParts * kSplits;
+  constexpr int kTerms = IN / kSplits;
   // Rows of weights are read so many at a time; with much to do with each, a step before they are needed.
   constexpr bool kAhead = EACH > 3;
-  constexpr int kTerms = IN / kGroups;
-  constexpr int kStep = EACH > 3 ? (kTerms % 8 == 0 ? 8 : 4) : kTerms % 16 == 0 ? 16 : kTerms % 12 == 0 ? 12 : 4;
-  static_assert(kTerms % kStep == 0 && MOST % EACH == 0 && kGroups % (MOST / EACH) == 0, "a group has a part");
-  const int parts = count / EACH;
-  const int splits = kGroups / parts;
-  const int terms = IN / splits;
+  constexpr int kStep = steps_of(kTerms, kAhead ? 8 : 16);
+  static_assert(ROWS % EACH == 0 && kTerms % 4 == 0 && kQuads * kGroups <= kThreads, "a group of threads has a part");
   const int quad = threadIdx.x % kQuads;
   const int group = threadIdx.x / kQuads;
-  const int first_row = group % parts * EACH;
-  const int split = group / parts;
+  const int first_row = group % kParts * EACH;
+  const int split = group / kParts;
   float4 sums[EACH];
 #pragma unroll
   for (int r = 0; r < EACH; ++r) sums[r] = float4{0.0f, 0.0f, 0.0f, 0.0f};
   if (group < kGroups) {
-    const float* lines = weight + static_cast<size_t>(split) * terms * stride + 4 * quad;
-    const float* factors = rows + first_row * IN + split * terms;
+    const float* lines = weight + static_cast<size_t>(split) * kTerms * stride + 4 * quad;
+    const float* factors = rows + first_row * IN + split * kTerms;
     float4 weights[kStep];
     if (kAhead) {
 #pragma unroll
       for (int j = 0; j < kStep; ++j) weights[j] = load4(lines + j * stride);
     }
-#pragma unroll 1
-    for (int i = 0; i < terms; i += kStep) {
+#pragma unroll 2
+    for (int i = 0; i < kTerms; i += kStep) {
       const int first = kAhead ? i + kStep : i;
       float4 read[kStep];
 #pragma unroll
       for (int j = 0; j < kStep; ++j) {
-        if (first < terms) read[j] = load4(lines + (first + j) * stride);
+        if (first < kTerms) read[j] = load4(lines + (first + j) * stride);
       }
       const float4* now = kAhead ? weights : read;
 #pragma unroll
@@ -150,44 +155,47 @@ __device__ __forceinline__ void rows_product(const float* weight, int stride, co
       }
 #pragma unroll
       for (int j = 0; j < kStep; ++j) {
-        if (kAhead && first < terms) weights[j] = read[j];
+        if (kAhead && first < kTerms) weights[j] = read[j];
       }
     }
+  }
+  // It comes while others finish.
+  constexpr int kAll = ROWS * kQuads;
+  constexpr int kPlaces = (kAll + kThreads - 1) / kThreads;
+  float4 whole[kPlaces];
+#pragma unroll
+  for (int e = 0; e < kPlaces; ++e) {
+    const int column = (e * kThreads + threadIdx.x) % kQuads * 4;
+    whole[e] = bias == nullptr ? float4{0.0f, 0.0f, 0.0f, 0.0f} : load4(bias + column);
   }
   __syncthreads();
   float4* partial = reinterpret_cast<float4*>(work);
   if (group < kGroups) {
 #pragma unroll
-    for (int r = 0; r < EACH; ++r) partial[(split * count + first_row + r) * kQuads + quad] = sums[r];
-  }
-  __syncthreads();
-  constexpr int kPlaces = (MOST * kQuads + kThreads - 1) / kThreads;
-  const int all = count * kQuads;
-  float4 whole[kPlaces];
-#pragma unroll
-  for (int e = 0; e < kPlaces; ++e) {
-    const int place = e * kThreads + threadIdx.x;
-    if (place >= all) continue;
-    whole[e] = partial[place];
-#pragma unroll 4
-    for (int i = 1; i < splits; ++i) add_scaled(whole[e], 1.0f, partial[i * all + place]);
+    for (int r = 0; r < EACH; ++r) partial[(split * ROWS + first_row + r) * kQuads + quad] = sums[r];
   }
   __syncthreads();
 #pragma unroll
   for (int e = 0; e < kPlaces; ++e) {
     const int place = e * kThreads + threadIdx.x;
-    if (place < all) store(place / kQuads, place % kQuads * 4, whole[e]);
+    if (place >= kAll) continue;
+#pragma unroll
+    for (int i = 0; i < kSplits; ++i) add_scaled(whole[e], 1.0f, partial[i * kAll + place]);
+  }
+  __syncthreads();
+#pragma unroll
+  for (int e = 0; e < kPlaces; ++e) {
+    const int place = e * kThreads + threadIdx.x;
+    if (place < kAll) store(place / kQuads, place % kQuads * 4, whole[e]);
   }
   __syncthreads();
 }
 
-// The same of one row, with its bias: `store(column, sums)`.
+// The same of one row: `store(column, sums)`.
 template <int IN, int OUT, class Store>
 __device__ __forceinline__ void row_product(const float* row, const Linear<IN, OUT>& linear, float* work, Store store) {
-  rows_product<IN, OUT, 1, 1>(linear.weight, OUT, row, work, 1, [&](int, int column, const float4& sums) {
-    const float4 bias = load4(linear.bias + column);
-    store(column, float4{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w});
-  });
+  rows_product<IN, OUT, 1, 1>(linear.weight, OUT, linear.bias, row, work,
+                              [&](int, int column, const float4& sums) { store(column, sums); });
 }
 
 __device__ __forceinline__ void store4(float* address, const float4& values) {

@@ -60,7 +60,7 @@ __device__ __forceinline__ void convolve(const Round<C>& round, const float* __r
     rows[i] = sum;
   }
   __syncthreads();
-  rows_product<C, C, kTile, kTile>(round.graph.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
+  rows_product<C, C, kTile, kTile>(round.graph.weight, C, nullptr, rows, work, [&](int row, int column, const float4& sums) {
     const float4 bias = load4(round.graph.bias + column);
     const float all = __ldg(round.mix + (first_joint + row) * kMixColumns + kJoints);
     const float4 token = *reinterpret_cast<const float4*>(own + row * C + column);
@@ -69,18 +69,17 @@ __device__ __forceinline__ void convolve(const Round<C>& round, const float* __r
                      fmaf(all, bias.w, sums.w)});
     const float4 sum{token.x + change.x, token.y + change.y, token.z + change.z, token.w + change.w};
     store4(moved + row * C + column, sum);
-    if (part == 0) *reinterpret_cast<float4*>(convolved + static_cast<size_t>(first + row) * C + column) = sum;
+    if (part == 0) store4(convolved + static_cast<size_t>(first + row) * C + column, sum);
   });
   layer_norm<C>(moved, round.norm, rows, kTile);
   const int offset = part * C;
   rows_product<C, C, kTile, kTile>(
-      round.qkv.weight + offset, 3 * C, rows, work, kTile, [&](int row, int column, const float4& sums) {
-        const float4 bias = load4(round.qkv.bias + offset + column);
+      round.qkv.weight + offset, 3 * C, round.qkv.bias + offset, rows, work, [&](int row, int column, const float4& sums) {
         const float4 slope = load4(round.from_confidence + offset + column);
         const float sure = confidence[first + row];
         *reinterpret_cast<float4*>(asked + static_cast<size_t>(first + row) * 3 * C + offset + column) =
-            float4{sums.x + fmaf(sure, slope.x, bias.x), sums.y + fmaf(sure, slope.y, bias.y),
-                   sums.z + fmaf(sure, slope.z, bias.z), sums.w + fmaf(sure, slope.w, bias.w)};
+            float4{fmaf(sure, slope.x, sums.x), fmaf(sure, slope.y, sums.y), fmaf(sure, slope.z, sums.z),
+                   fmaf(sure, slope.w, sums.w)};
       });
 }
 
@@ -173,13 +172,12 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
     rows[i] = sum;
   }
   __syncthreads();
-  rows_product<C, C, kQueries, kQueries>(round.out.weight, C, rows, work, kQueries, [&](int row, int column, const float4& sum) {
-    const float4 bias = load4(round.out.bias + column);
-    const size_t place = static_cast<size_t>(first + row) * C + column;
-    const float4 token = *reinterpret_cast<const float4*>(tokens + place);
-    *reinterpret_cast<float4*>(attended + place) =
-        float4{token.x + sum.x + bias.x, token.y + sum.y + bias.y, token.z + sum.z + bias.z, token.w + sum.w + bias.w};
-  });
+  rows_product<C, C, kQueries, kQueries>(
+      round.out.weight, C, round.out.bias, rows, work, [&](int row, int column, const float4& sums) {
+        const size_t place = static_cast<size_t>(first + row) * C + column;
+        const float4 token = *reinterpret_cast<const float4*>(tokens + place);
+        store4(attended + place, float4{token.x + sums.x, token.y + sums.y, token.z + sums.z, token.w + sums.w});
+      });
 }
 
 // The MLP of seven tokens.
@@ -191,16 +189,12 @@ __device__ __forceinline__ void finish(const Last<C>& last, const float* __restr
   ask_for(&last, sizeof(Last<C>));
   const size_t first = static_cast<size_t>(blockIdx.x) * kTile * C;
   layer_norm<C>(tokens + first, last.norm, rows, kTile);
-  const auto biased = [](const float4& sums, const float* address) {
-    const float4 bias = load4(address);
-    return float4{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w};
-  };
-  rows_product<C, C, kTile, kTile>(last.hidden.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
-    store4(rows + row * C + column, relu4(biased(sums, last.hidden.bias + column)));
-  });
-  rows_product<C, C, kTile, kTile>(last.out.weight, C, rows, work, kTile, [&](int row, int column, const float4& sums) {
-    *reinterpret_cast<float4*>(fused + first + row * C + column) = biased(sums, last.out.bias + column);
-  });
+  rows_product<C, C, kTile, kTile>(
+      last.hidden.weight, C, last.hidden.bias, rows, work,
+      [&](int row, int column, const float4& sums) { store4(rows + row * C + column, relu4(sums)); });
+  rows_product<C, C, kTile, kTile>(
+      last.out.weight, C, last.out.bias, rows, work,
+      [&](int row, int column, const float4& sums) { store4(fused + first + row * C + column, sums); });
 }
 
 }  // namespace interaction

@@ -63,19 +63,19 @@ struct alignas(16) Shared {
   int ids[2][kAnchors];  // the nearest query points and anchors
 };
 
-// Point Transformer's vector attention of the query point over some points; adds to `shared.feature`. Keys lie at
+// Point Transformer's vector attention of the query point over PAIRS points; adds to `shared.feature`. Keys lie at
 // `keys + id * stride`, values D floats behind them, places at `places + 3 * id`.
-template <int D>
-__device__ __forceinline__ void attend(const Attention<D>& attention, const int* ids, int count,
+template <int D, int PAIRS>
+__device__ __forceinline__ void attend(const Attention<D>& attention, const int* ids,
                                        const float* __restrict__ places, const float* __restrict__ keys, int stride,
                                        Shared<D>& shared) {
   float* work = shared.work;
-  for (int i = threadIdx.x; i < 3 * count; i += kThreads) {
+  for (int i = threadIdx.x; i < 3 * PAIRS; i += kThreads) {
     shared.offsets[i] = shared.place[i % 3] - places[3 * ids[i / 3] + i % 3];
   }
   __syncthreads();
 #pragma unroll 4
-  for (int i = threadIdx.x; i < count * D; i += kThreads) {
+  for (int i = threadIdx.x; i < PAIRS * D; i += kThreads) {
     const int channel = i % D;
     const float* offset = shared.offsets + i / D * 3;
     float sum = __ldg(attention.position_in.bias + channel);
@@ -89,10 +89,8 @@ __device__ __forceinline__ void attend(const Attention<D>& attention, const int*
 #pragma unroll 1
   for (int layer = 0; layer < 3; ++layer) {
     const Linear<D, D>& linear = attention.pairs[layer];
-    rows_product<D, D, kEach, kAnchors>(
-        linear.weight, D, work, work, count, [&](int pair, int column, const float4& sums) {
-          const float4 bias = load4(linear.bias + column);
-          float4 sum{sums.x + bias.x, sums.y + bias.y, sums.z + bias.z, sums.w + bias.w};
+    rows_product<D, D, PAIRS, kEach>(
+        linear.weight, D, linear.bias, work, work, [&](int pair, int column, float4 sum) {
           if (layer == 0) {
             const float4 key = *reinterpret_cast<const float4*>(keys + ids[pair] * stride + column);
             const float4 query = *reinterpret_cast<const float4*>(shared.query + column);
@@ -109,10 +107,10 @@ __device__ __forceinline__ void attend(const Attention<D>& attention, const int*
     const int channel = threadIdx.x;
     float most = work[channel];
 #pragma unroll 8
-    for (int p = 1; p < count; ++p) most = fmaxf(most, work[p * D + channel]);
+    for (int p = 1; p < PAIRS; ++p) most = fmaxf(most, work[p * D + channel]);
     float total = 0.0f, sum = 0.0f;
 #pragma unroll 8
-    for (int p = 0; p < count; ++p) {
+    for (int p = 0; p < PAIRS; ++p) {
       const float weight = expf(work[p * D + channel] - most);
       total += weight;
       sum = fmaf(weight, keys[ids[p] * stride + D + channel] + shared.delta[p * D + channel], sum);
@@ -271,19 +269,12 @@ __device__ __forceinline__ void refine(const Block<D>* __restrict__ blocks, cons
   __syncthreads();
   find_neighbors(places, anchor_places, anchors_count, shared);
 
-  // Both attentions are one piece of code.
-#pragma unroll 1
-  for (int stage = 0; stage < 2; ++stage) {
-    const bool cross = stage == 1;
-    if (cross) {
-      attend_time(block, valid + hand * kBand, state + in_state, state_out + in_state, joint, shared);
-      layer_norm(shared.feature, block.cross_norm, shared.normed);
-      row_product(shared.normed, block.cross_query, shared.work,
-                  [&](int column, const float4& sums) { store4(shared.query + column, sums); });
-    }
-    attend(cross ? block.cross : block.spatial, shared.ids[stage], cross ? kAnchors : kSpatial,
-           cross ? anchor_places : places, cross ? anchor_keys_values : asked + D, (cross ? 2 * count : 3) * D, shared);
-  }
+  attend<D, kSpatial>(block.spatial, shared.ids[0], places, asked + D, 3 * D, shared);
+  attend_time(block, valid + hand * kBand, state + in_state, state_out + in_state, joint, shared);
+  layer_norm(shared.feature, block.cross_norm, shared.normed);
+  row_product(shared.normed, block.cross_query, shared.work,
+              [&](int column, const float4& sums) { store4(shared.query + column, sums); });
+  attend<D, kAnchors>(block.cross, shared.ids[1], anchor_places, anchor_keys_values, count * 2 * D, shared);
 
   layer_norm(shared.feature, block.step_norm, shared.normed);
   row_product(shared.normed, block.step, shared.work,

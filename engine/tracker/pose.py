@@ -44,4 +44,5 @@ def hand_pose(track: NetworkTrack, estimate: Estimate, config: JudgeConfig) -> H
         view_weight=weight,
         reprojection_px=median_px(error_px),
         keypoints_px=keypoints,
+        rig=rig,
     )

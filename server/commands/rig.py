@@ -138,7 +138,7 @@ def show(
 
         usthand rig show camchain.yaml --format kalibr
     """
-    if format == "usthand" and path.suffix != ".json":
+    if format == "usthand" and path.suffix in (".yaml", ".yml"):
         rig = load_rig(load_rig_config(path))
     else:
         rig = load_calibration(path, format=format, units=units, size=_parse_size(size))

@@ -58,7 +58,7 @@ class MediaPipeDialect:
                 "image_landmarks": {
                     camera.id: landmarks
                     for camera in rig
-                    if (landmarks := image_landmarks(camera, hand.joints_world)) is not None
+                    if (landmarks := image_landmarks(hand.as_seen_by(camera), hand.joints_world)) is not None
                 },
             },
         )

@@ -94,3 +94,16 @@ def test_a_missing_view_is_at_the_sets_instant() -> None:
     frames = set_at(0, LATE_MS).frames
     instant = Instant.of(FrameSet(0, (None, *frames[1:]), 12.0), RIG)
     np.testing.assert_allclose(instant.late_s, np.array([0.0, 0.0, 4.0, -8.0]) * 1e-3)
+
+
+def test_pictures_are_compared_with_the_hand_of_their_own_instant(tracked: tuple[DetectorEngine, LateEyes]) -> None:
+    engine, eyes = tracked
+    of_instants, of_set = [], []
+    for number in range(45):
+        frame_set = set_at(number, LATE_MS)
+        eyes.exposed_ns = [frame.timestamp_ns for frame in frame_set.frames if frame is not None]
+        (pose,) = engine.process(frame_set, RIG)
+        for camera, found in zip(RIG, pose.keypoints_px, strict=True):
+            for errors, seeing in ((of_instants, pose.as_seen_by(camera)), (of_set, camera)):
+                errors.append(np.median(np.linalg.norm(seeing.project(pose.joints_world) - found, axis=1)))
+    assert np.nanmean(of_instants[40:]) < 0.6 * np.nanmean(of_set[40:])

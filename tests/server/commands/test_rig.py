@@ -116,6 +116,14 @@ def test_show_tells_lenses_places_and_baselines(rig_file: Path) -> None:
     assert usthand_rig("show", rig_file.with_name("calibration.json")).exit_code == 0
 
 
+def test_a_calibration_of_another_format_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "camera_array.toml"
+    path.write_text("[cameras.0]\ncam_id = 0\nsize = [1280, 720]\nmatrix = [[1.0]]\n")
+    result = usthand_rig("show", path)
+    assert result.exit_code == 1
+    assert "it looks like caliscope's TOML, not like usthand's; give format=caliscope" in str(result.exception)
+
+
 def test_convert_writes_the_same_rig(caliscope_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     result = usthand_rig("convert", caliscope_file, "--format", "caliscope", "--units", "m", "--out", out)
