@@ -150,7 +150,7 @@ def crops(kernels: KernelLibrary, memory: _Memory) -> None:
         places = np.zeros(_CROPS, PLACE)
         stride = 3 * _WIDTH + 7
         source, bytes_each = memory.locked(stride * _HEIGHT * _CROPS), stride * _HEIGHT
-        apart = int(rows_apart(np.array(3 * _WIDTH), np.array(stride)))
+        apart = rows_apart(3 * _WIDTH, stride)
         room = rows_room(_HEIGHT, 3 * _WIDTH)
         room_apart = -(-room // 256) * 256
         for number in range(_CROPS):

@@ -18,7 +18,8 @@ from engine.network.network import UstHandNetwork
 def fits(config: NetworkConfig) -> bool:
     """Whether the kernels take the interaction of a network."""
     return (
-        config.fusion_channels in INTERACTION_CHANNELS
+        config.fusion_rounds > 0
+        and config.fusion_channels in INTERACTION_CHANNELS
         and config.attention_heads == INTERACTION_HEADS
         and config.use_gcn
         and config.use_casa

@@ -1,7 +1,7 @@
 // Confidence-aware feature interaction (sec. 3.2): a round of adaptive GCN and CASA in two kernels, and the MLP that makes
 // F_fuse in a third, for the joints of all views of some hands. All is float32.
 //
-// Weights lie as `Round` and `Last` say, matrices as (in, out); engine/kernels/interaction_op.py writes them in that order.
+// Weights lie as `Round` and `Last` say, matrices as (in, out); engine/kernels/layouts.py says the same.
 
 #include "block_math.h"
 
@@ -140,7 +140,7 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
   __syncthreads();
   for (int row = warp; row < kQueries * kHeads; row += kWarps) {
     float* own = weights + row * kMostTokens;
-    float most = own[0];
+    float most = -INFINITY;
     for (int token = lane; token < count; token += kLanes) most = fmaxf(most, own[token]);
 #pragma unroll
     for (int step = kLanes / 2; step > 0; step /= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, step));

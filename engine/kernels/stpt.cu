@@ -4,7 +4,7 @@
 // One block of 256 threads a query point: in a frame a point needs of the others only their places, keys and values from
 // before. PyTorch needs some forty kernels for it, each of which takes longer to start than to run. All is float32.
 //
-// Weights lie as `Block` says, matrices as (in, out); engine/kernels/stpt_op.py writes them in that order.
+// Weights lie as `Block` says, matrices as (in, out); engine/kernels/layouts.py says the same.
 
 #include "block_math.h"
 

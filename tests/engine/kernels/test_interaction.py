@@ -89,5 +89,6 @@ def test_what_the_kernels_would_not_take_is_refused() -> None:
 
 
 def test_other_interactions_stay_as_they_are() -> None:
-    for other in ({"use_gcn": False}, {"use_casa": False}, {"attention_heads": 8}, {"fusion_channels": 64}):
+    others = ({"use_gcn": False}, {"use_casa": False}, {"attention_heads": 8}, {"fusion_channels": 64})
+    for other in (*others, {"fusion_rounds": 0}):
         assert not gpu_interaction.fits(NetworkConfig(**other))
