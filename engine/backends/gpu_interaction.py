@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.kernels.interaction_op import INTERACTION_HEADS, MIX_COLUMNS, interaction, last_layout, round_layout
+from engine.kernels.interaction_op import INTERACTION_HEADS, interaction
+from engine.kernels.layouts import MIX_COLUMNS, last_layout, round_layout
 from engine.kernels.library import INTERACTION_CHANNELS, INTERACTION_VIEWS
 from engine.kernels.weights import packed
 from engine.network.config import JOINTS, NetworkConfig

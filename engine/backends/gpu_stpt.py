@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.kernels.layouts import STPT_PAST, stpt_layout
 from engine.kernels.library import MOST_POINTS, STPT_CHANNELS, STPT_NEIGHBORS
-from engine.kernels.stpt_op import STPT_HEADS, STPT_PAST, STPT_SPATIAL, layout, stpt
+from engine.kernels.stpt_op import STPT_HEADS, STPT_SPATIAL, stpt
 from engine.kernels.weights import packed
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.network import UstHandNetwork
@@ -109,4 +110,4 @@ def _packed_block(block: StptBlock) -> Tensor:
     pieces["temporal.frame_embedding"] = temporal.frame_embedding
     pieces["move.weight"] = block.to_move.weight
     pieces["move.bias"] = functional.pad(block.to_move.bias, (0, 1))
-    return packed(pieces, layout(block.to_move.in_features))
+    return packed(pieces, stpt_layout(block.to_move.in_features))

@@ -7,24 +7,21 @@ PyTorch's operators. What it computes is `engine.network.feature_interaction.Fea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.kernels.layouts import last_layout, round_layout, size_of
 from engine.kernels.library import INTERACTION_CHANNELS, INTERACTION_VIEWS
 from engine.kernels.torch_op import loaded_library
-from engine.kernels.weights import Layout, size_of, unpacked
+from engine.kernels.weights import unpacked
 
 _NAME: Final = "usthand::interaction"
 
 INTERACTION_HEADS: Final = 4
 """Heads of CASA."""
-
-MIX_COLUMNS: Final = 24
-"""A row of the mixing matrix: 21 joints, what they sum up to, and two that are not used."""
 
 _JOINTS: Final = 21
 _MASKED_LOGIT: Final = -1e9
@@ -32,40 +29,6 @@ _MASKED_LOGIT: Final = -1e9
 torch.library.define(
     _NAME, "(Tensor tokens, Tensor confidence, Tensor view_mask, Tensor rounds, Tensor last) -> Tensor"
 )
-
-
-def round_layout(channels: int) -> Layout:
-    """Names and shapes of a round's weights, in the order in which they lie; matrices are `(in, out)`."""
-    return MappingProxyType(
-        {
-            "mix": (_JOINTS, MIX_COLUMNS),
-            "graph.norm.weight": (channels,),
-            "graph.norm.bias": (channels,),
-            "graph.weight": (channels, channels),
-            "graph.bias": (channels,),
-            "norm.weight": (channels,),
-            "norm.bias": (channels,),
-            "query_key_value.weight": (channels, 3 * channels),
-            "query_key_value.bias": (3 * channels,),
-            "from_confidence": (3 * channels,),
-            "out.weight": (channels, channels),
-            "out.bias": (channels,),
-        }
-    )
-
-
-def last_layout(channels: int) -> Layout:
-    """The same of the MLP at the end."""
-    return MappingProxyType(
-        {
-            "norm.weight": (channels,),
-            "norm.bias": (channels,),
-            "hidden.weight": (channels, channels),
-            "hidden.bias": (channels,),
-            "out.weight": (channels, channels),
-            "out.bias": (channels,),
-        }
-    )
 
 
 def interaction(tokens: Tensor, confidence: Tensor, view_mask: Tensor, rounds: Tensor, last: Tensor) -> Tensor:

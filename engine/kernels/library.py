@@ -414,7 +414,7 @@ class KernelLibrary:
         Args:
             stream: Handle of a CUDA stream; 0 is the default one.
             pointers: Device pointers, all float32: the rounds' weights, as
-                `engine.kernels.interaction_op.round_layout` says; tokens `(hands, views, 21, channels)` and their
+                `engine.kernels.layouts.round_layout` says; tokens `(hands, views, 21, channels)` and their
                 confidence. Then what is written: tokens, and queries, keys and values
                 `(hands, views, 21, 3, channels)`.
             number: Of the round.
@@ -459,7 +459,7 @@ class KernelLibrary:
 
         Args:
             stream: Handle of a CUDA stream; 0 is the default one.
-            pointers: Device pointers, all float32: the MLP's weights, as `engine.kernels.interaction_op.last_layout`
+            pointers: Device pointers, all float32: the MLP's weights, as `engine.kernels.layouts.last_layout`
                 says; tokens `(hands, views, 21, channels)`. Then what is written: F_fuse.
             hands: B.
             views: V.
@@ -479,7 +479,7 @@ class KernelLibrary:
 
         Args:
             stream: Handle of a CUDA stream; 0 is the default one.
-            weights: Device pointer to the blocks' weights, as `engine.kernels.stpt_op.LAYOUT` says.
+            weights: Device pointer to the blocks' weights, as `engine.kernels.layouts.stpt_layout` says.
             features: Device pointer to `(points_count, channels)` float32.
             asked: Device pointer to `(points_count, 3, channels)` float32: written.
             points_count: Query points of all hands.

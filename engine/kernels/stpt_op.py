@@ -8,21 +8,18 @@ the product that makes the anchors' keys and values, which all blocks share.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.kernels.layouts import STPT_PAST, size_of, stpt_layout
 from engine.kernels.library import STPT_CHANNELS, STPT_NEIGHBORS
 from engine.kernels.torch_op import knn, loaded_library
-from engine.kernels.weights import Layout, size_of, unpacked
+from engine.kernels.weights import unpacked
 
 _NAME: Final = "usthand::stpt"
-
-STPT_PAST: Final = 4
-"""Frames before the present one that temporal attention sees."""
 
 STPT_HEADS: Final = 4
 """Heads of temporal attention."""
@@ -38,45 +35,6 @@ torch.library.define(
     "(Tensor places, Tensor features, Tensor anchor_places, Tensor anchor_keys_values, Tensor valid, Tensor state, "
     "Tensor weights) -> (Tensor, Tensor, Tensor)",
 )
-
-
-def layout(channels: int) -> Layout:
-    """Names and shapes of a block's weights, in the order in which they lie; matrices are `(in, out)`."""
-    square, row = (channels, channels), (channels,)
-
-    def linear(name: str, inner: int, outer: int) -> dict[str, tuple[int, ...]]:
-        return {f"{name}.weight": (inner, outer), f"{name}.bias": (outer,)}
-
-    def attention(name: str) -> dict[str, tuple[int, ...]]:
-        return {
-            **linear(f"{name}.position_in", 3, channels),
-            **linear(f"{name}.position_out", *square),
-            **linear(f"{name}.weight_in", *square),
-            **linear(f"{name}.weight_out", *square),
-            **linear(f"{name}.out", *square),
-        }
-
-    def norm(name: str) -> dict[str, tuple[int, ...]]:
-        return {f"{name}.weight": row, f"{name}.bias": row}
-
-    return MappingProxyType(
-        {
-            **norm("spatial.norm"),
-            **linear("spatial.query_key_value", channels, 3 * channels),
-            **attention("spatial"),
-            **norm("temporal.norm"),
-            **linear("temporal.query_key_value", channels, 3 * channels),
-            "temporal.frame_embedding": (STPT_PAST + 1, 2, channels),
-            **linear("temporal.out", *square),
-            **norm("cross.norm"),
-            **linear("cross.query", *square),
-            **attention("cross"),
-            **norm("step.norm"),
-            **linear("step", *square),
-            "move.weight": (3, channels),
-            "move.bias": (4,),
-        }
-    )
 
 
 def stpt(
@@ -97,7 +55,7 @@ def stpt(
         anchor_keys_values: `(B, A, K, 2, D)`.
         valid: `(B, 5)`: 1 where a frame may be looked at by others; this one last.
         state: Keys and values of the frames before `(B, K, 2, 4, 21, D)`.
-        weights: `(K, N)`: of each block one after the other, as `layout` says.
+        weights: `(K, N)`: of each block one after the other, as `engine.kernels.layouts.stpt_layout` says.
 
     Returns:
         Places, features, and the state after this frame.
@@ -123,7 +81,7 @@ def _check(
     """Refuse what the kernels would not take."""
     hands, _, channels = features.shape
     blocks, anchors = weights.shape[0], anchor_places.shape[1]
-    size = size_of(layout(channels))
+    size = size_of(stpt_layout(channels))
     shapes = {
         "places": (places, (hands, _JOINTS, 3)),
         "features": (features, (hands, _JOINTS, channels)),
@@ -164,7 +122,7 @@ def _by_parts(
 ) -> tuple[Tensor, Tensor, Tensor]:
     _check(places, features, anchor_places, anchor_keys_values, valid, state, weights)
     channels = features.shape[-1]
-    shapes = layout(channels)
+    shapes = stpt_layout(channels)
     kept = []
     for number, row in enumerate(weights):
         block = unpacked(row, shapes)

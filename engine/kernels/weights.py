@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Layout: TypeAlias = Mapping[str, tuple[int, ...]]
-"""Names and shapes of arrays, in the order in which they lie."""
-
-
-def size_of(layout: Layout) -> int:
-    """Numbers in all arrays."""
-    return sum(math.prod(shape) for shape in layout.values())
+from engine.kernels.layouts import Layout
 
 
 def packed(pieces: Mapping[str, Tensor], layout: Layout) -> Tensor:

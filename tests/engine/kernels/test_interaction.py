@@ -11,8 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engine.backends import gpu_interaction  # noqa: E402
-from engine.kernels.interaction_op import last_layout, round_layout  # noqa: E402
-from engine.kernels.weights import size_of  # noqa: E402
+from engine.kernels.layouts import last_layout, round_layout, size_of  # noqa: E402
 from engine.network.config import JOINTS, NetworkConfig, preset  # noqa: E402
 from engine.network.feature_interaction import FeatureInteraction  # noqa: E402
 

@@ -11,8 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engine.backends import gpu_stpt  # noqa: E402
-from engine.kernels import stpt_op  # noqa: E402
-from engine.kernels.weights import size_of  # noqa: E402
+from engine.kernels.layouts import size_of, stpt_layout  # noqa: E402
 from engine.network.config import JOINTS, NetworkConfig, preset  # noqa: E402
 from engine.network.point_transformer import PointTransformer  # noqa: E402
 
@@ -79,7 +78,7 @@ def test_the_kernels_answer_as_the_operator(host_kernels: ctypes.CDLL, name: str
     given["anchor_places"][:, 5:40] = given["anchor_places"][:, 4:5]
     by_kernels = gpu_stpt.KernelTransformer(plain)
     channels, count = config.point_channels, config.blocks
-    size = size_of(stpt_op.layout(channels))
+    size = size_of(stpt_layout(channels))
     host_kernels.host_stpt_size.restype = ctypes.c_size_t
     assert host_kernels.host_stpt_size(channels) == 4 * size
 
