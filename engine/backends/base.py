@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
+from engine.kernels.places import nodes_along
 from engine.model_card import ModelCard
 
 MAX_VIEWS: Final = 8
@@ -52,6 +55,9 @@ INPUT_RANKS: Final = dict(zip(INPUT_NAMES, (5, 4, 2, 5, 6, 2), strict=True))
 """Dimensions of each input; `crops` are uint8, all else is float32."""
 
 _KINDS: Final[Mapping[str, type[np.generic]]] = {"crops": np.uint8, "mirrored": np.bool_}
+_SIZES: Final = attrgetter("input_px", "hypotheses", "blocks", "past", "channels")
+# Networks and numbers of hands and views that a process runs; what it forgets it makes again.
+_SHAPES_KEPT: Final = 64
 
 OUTPUT_RANKS: Final = dict(zip(OUTPUT_NAMES, (3, 3, 4, 2, 2, 3, 4, 4, 3, 3, 1, 6, 2), strict=True))
 """Dimensions of each output; all are float32."""
@@ -135,15 +141,42 @@ class NetworkRuntime(Protocol):
 
 def expected_shapes(card: ModelCard) -> dict[str, tuple[int | None, ...]]:
     """Shape of each input of a network; None where the number of hands or views stands."""
-    side = card.input_px
+    shapes = _free_shapes(*_SIZES(card))
+    return {name: shapes[name] for name in INPUT_NAMES}
+
+
+def _free_shapes(
+    input_px: int, hypotheses: int, blocks: int, past: int, channels: int
+) -> dict[str, tuple[int | None, ...]]:
+    """Shape of each array that a step may have; None where the number of hands or views stands."""
+    along = nodes_along(input_px)
     return {
-        "crops": (None, None, side, side, 3),
+        "crops": (None, None, input_px, input_px, 3),
         "projections": (None, None, 3, 4),
         "view_mask": (None, None),
-        "noise": (None, None, card.hypotheses, 21, 2),
-        "state": (None, card.blocks, 2, card.past, 21, card.channels),
-        "state_valid": (None, card.past),
+        "noise": (None, None, hypotheses, 21, 2),
+        "state": (None, blocks, 2, past, 21, channels),
+        "state_valid": (None, past),
+        "nodes": (None, None, along, along, 2),
+        "mirrored": (None,),
     }
+
+
+@lru_cache(_SHAPES_KEPT)
+def _wanted(
+    names: tuple[str, ...], mask: tuple[int, ...], sizes: tuple[int, ...]
+) -> tuple[tuple[str, tuple[int, ...], np.dtype[np.generic]], ...]:
+    """Name, shape and type of arrays, for so many hands and views."""
+    shapes = _free_shapes(*sizes)
+    return tuple(
+        # The first axes that vary are hands, then views.
+        (
+            name,
+            tuple(mask[axis] if size is None else size for axis, size in enumerate(shapes[name])),
+            np.dtype(_KINDS.get(name, np.float32)),
+        )
+        for name in names
+    )
 
 
 def check_inputs(inputs: NetworkInputs, card: ModelCard) -> None:
@@ -152,18 +185,16 @@ def check_inputs(inputs: NetworkInputs, card: ModelCard) -> None:
     Raises:
         EngineError: With the first input that has another shape or type.
     """
-    check_arrays(inputs, inputs.view_mask.shape, expected_shapes(card), card)
+    check_arrays(inputs, inputs.view_mask.shape, INPUT_NAMES, card)
 
 
-def check_arrays(
-    inputs: object, mask: tuple[int, ...], shapes: Mapping[str, tuple[int | None, ...]], card: ModelCard
-) -> None:
+def check_arrays(inputs: object, mask: tuple[int, ...], names: tuple[str, ...], card: ModelCard) -> None:
     """Refuse arrays that are not those of a network.
 
     Args:
         inputs: Has them as attributes.
         mask: Shape of `view_mask`: hands and views.
-        shapes: Shape of each by its name; None where the number of hands or views stands.
+        names: Which, in the order in which they are looked at.
         card: The network's.
 
     Raises:
@@ -171,10 +202,7 @@ def check_arrays(
     """
     if len(mask) != 2 or mask[0] < 1 or not 1 <= mask[1] <= MAX_VIEWS:
         raise EngineError(f"view_mask has shape {mask}; give one or more hands and 1..{MAX_VIEWS} views")
-    for name, free in shapes.items():
-        # The first axes that vary are hands, then views.
-        shape = tuple(mask[axis] if size is None else size for axis, size in enumerate(free))
-        kind = np.dtype(_KINDS.get(name, np.float32))
+    for name, shape, kind in _wanted(names, mask, _SIZES(card)):
         array: NDArray[np.generic] = getattr(inputs, name)
         if array.shape != shape or array.dtype != kind:
             raise EngineError(

@@ -14,7 +14,7 @@ from engine.backends.base import INPUT_NAMES, READ_OUTPUTS, NetworkInputs, Netwo
 from engine.backends.gpu_trace import Step
 from engine.backends.packing import result_packing, unpack_result, upload_packing
 from engine.backends.pictures import Form, PictureInputs
-from engine.backends.staging import Locked, stage_step
+from engine.backends.staging import Locked, Stager
 from engine.model_card import ModelCard
 
 STAGES: tuple[str, ...] = ("upload", "pixels", "crops", "network", "download")
@@ -56,7 +56,7 @@ class Frame:
         kernels: Kernels,
         locked: Locked,
     ) -> None:
-        self._size_px, self._step, self._kernels, self._locked = card.input_px, step, kernels, locked
+        self._size_px, self._step, self._kernels = card.input_px, step, kernels
         self._upload = upload_packing(card, hands, views)
         self._packing = result_packing(card, hands, views)
         on_gpu = device.type == "cuda"
@@ -65,8 +65,9 @@ class Frame:
         self._up = torch.zeros(self._upload.size, dtype=torch.uint8, device=device)
         self._down = torch.zeros(self._packing.size // 4, dtype=torch.float32, device=device)
         self._crops = torch.zeros((hands, views, self._size_px, self._size_px, 3), dtype=torch.uint8, device=device)
-        self._host_bytes: NDArray[np.uint8] = self._host_up.numpy()
         self._host_answer: NDArray[np.uint8] = self._host_down.numpy()
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
+        self._stager = Stager(self._upload, self._host_up.numpy(), self._host_up.data_ptr(), locked)
         arrays = self._upload.arrays
         found = {
             name: self._up[section.offset : section.offset + section.size].view(torch.float32).view(section.shape)
@@ -94,8 +95,7 @@ class Frame:
 
     def stage(self, inputs: PictureInputs | NetworkInputs) -> None:
         """Write inputs into the buffer that goes up; pictures that the device reads where they are stay there."""
-        # Memory that CUDA has given out page-locked has the same address on the GPU.
-        stage_step(inputs, self._upload, self._host_bytes, self._host_up.data_ptr(), self._locked)
+        self._stager.stage(inputs)
 
     def work(self, form: Form) -> None:
         """Launch a whole frame on the current stream."""

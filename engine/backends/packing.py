@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,16 @@ class Packing:
     Args:
         sections: Them, by name.
         size: Bytes of all, a multiple of `ALIGNMENT`.
+        record: All of them as one element, whose fields they are.
     """
 
     sections: Mapping[str, Section]
     size: int
+    record: np.dtype[np.void]
+
+    def of(self, buffer: NDArray[np.uint8]) -> NDArray[np.void]:
+        """All arrays, in place, in a buffer of bytes: `[name]` is the array of that name."""
+        return np.ndarray((), self.record, buffer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +102,18 @@ def pack(shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, np.dtype[An
         section = Section(end, shape, np.dtype((dtypes or {}).get(name, np.float32)))
         sections[name] = section
         end += aligned(section.size)
-    return Packing(sections, end)
+    record = np.dtype(
+        {
+            "names": list(sections),
+            "formats": [(section.dtype, section.shape) for section in sections.values()],
+            "offsets": [section.offset for section in sections.values()],
+            "itemsize": end,
+        }
+    )
+    return Packing(sections, end, record)
 
 
-@overload
-def aligned(size: int) -> int: ...
-
-
-@overload
-def aligned(size: NDArray[np.int64]) -> NDArray[np.int64]: ...
-
-
-def aligned(size: int | NDArray[np.int64]) -> int | NDArray[np.int64]:
+def aligned(size: int) -> int:
     """The next multiple of `ALIGNMENT`."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
@@ -147,5 +153,5 @@ def result_packing(card: ModelCard, hands: int, views: int) -> Packing:
 
 def unpack_result(buffer: NDArray[np.uint8], packing: Packing) -> NetworkOutputs:
     """Copy the answers out of a buffer, which the next step may then overwrite."""
-    whole = buffer[: packing.size].copy()
-    return NetworkOutputs(*(packing.sections[name].of(whole) for name in READ_OUTPUTS))
+    answers = packing.of(buffer[: packing.size].copy())
+    return NetworkOutputs(*[answers[name] for name in READ_OUTPUTS])

@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.base import (
+    INPUT_NAMES,
     NetworkInputs,
     NetworkOutputs,
     NetworkRuntime,
     check_arrays,
     check_inputs,
-    expected_shapes,
 )
 from engine.errors import EngineError
-from engine.kernels.places import nodes_along
 from engine.model_card import ModelCard
 
 SLOTS: Final = 2
 """Steps that may be under way at once, each with buffers, a stream and a graph of its own."""
+
+_ARRAYS: Final = (*INPUT_NAMES[1:], "nodes", "mirrored")
+_PIXEL: Final = np.dtype(np.uint8)
 
 Form: TypeAlias = Literal["pictures", "crops"]
 """What comes from the host: rectangles of pictures, or crops that were sampled there."""
@@ -205,17 +207,14 @@ def check_pictures(inputs: PictureInputs, card: ModelCard) -> None:
         EngineError: With the first input that has another shape or type.
     """
     mask = inputs.view_mask.shape
-    along = nodes_along(card.input_px)
-    shapes = {name: shape for name, shape in expected_shapes(card).items() if name != "crops"}
-    shapes |= {"nodes": (None, None, along, along, 2), "mirrored": (None,)}
-    check_arrays(inputs, mask, shapes, card)
+    check_arrays(inputs, mask, _ARRAYS, card)
     if len(inputs.pictures) != mask[1]:
         raise EngineError(f"there are {len(inputs.pictures)} pictures for {mask[1]} views; give one, or None, for each")
     for view, picture in enumerate(inputs.pictures):
         if picture is None:
             if inputs.view_mask[:, view].any():
                 raise EngineError(f"view {view} has no picture and is not masked; set its view_mask to 0")
-        elif picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        elif picture.dtype != _PIXEL or picture.shape[2:] != (3,) or not picture.size:
             raise EngineError(
                 f"the picture of view {view} is {picture.dtype} with shape {picture.shape}; give uint8 with (H, W, 3)"
             )

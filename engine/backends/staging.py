@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from engine.backends.base import NetworkInputs
 from engine.backends.packing import Upload, aligned
 from engine.backends.pictures import PictureInputs
-from engine.kernels.places import PLACE, SOURCE_ALIGNMENT, rows_apart, rows_room
+from engine.kernels.places import PLACE_RECORD, SOURCE_ALIGNMENT, rows_apart, rows_room
 
 _ARRAYS = ("projections", "view_mask", "noise", "state", "state_valid")
-# Bilinear sampling reads the pixel before and the one after; float32 rounds on the way.
-_MARGIN_PX = 1
+# Bilinear sampling reads the pixel before and the one after; float32 rounds on the way. A rectangle's end is behind it.
+_MARGINS_PX = np.array([[-1], [-1], [3], [3]], np.float32)
 _FAR_PX = 1e6
+# The place of a crop that is not valid.
+_BLACK: Final = PLACE_RECORD.unpack(bytes(PLACE_RECORD.size))
 # One thread copies about 10 GB a second, and the rectangles of eight views are 4 MB: a fifth of a frame's time.
 _COPIERS: Final = 4
 _MANY_BYTES: Final = 1 << 20
@@ -35,95 +37,114 @@ Locked: TypeAlias = Callable[[NDArray[np.uint8]], int | None]
 """Where the GPU reads the first pixel of a picture; None for one that it cannot read where it lies."""
 
 
-def stage_step(
-    inputs: PictureInputs | NetworkInputs, upload: Upload, buffer: NDArray[np.uint8], address: int, locked: Locked
-) -> None:
-    """Write a step of either form into a buffer; see `stage` and `stage_crops`."""
-    if isinstance(inputs, PictureInputs):
-        stage(inputs, upload, buffer, address, locked)
-    else:
-        stage_crops(inputs, upload, buffer)
+class Stager:
+    """Writes steps into a buffer, one after the other.
 
-
-def stage(inputs: PictureInputs, upload: Upload, buffer: NDArray[np.uint8], address: int, locked: Locked) -> None:
-    """Write a step into a buffer: its arrays, and behind them those rectangles of pictures that are not locked.
+    What a step's work needs of the buffer is found once: a frame's time is spent on calls, more than on bytes.
 
     Args:
-        inputs: The step, checked by `check_pictures`.
         upload: Where everything lies, of as many hands and views.
         buffer: `upload.size` bytes, page-locked.
         address: Where the GPU reads the buffer.
         locked: Which pictures it reads where they are.
     """
-    _stage_arrays(inputs, upload, buffer)
-    hands, views = inputs.view_mask.shape
-    nodes = upload.arrays.sections["nodes"].of(buffer)
-    nodes[...] = inputs.nodes
-    left, top, right, bottom = rectangles = _rectangles(inputs).reshape(4, -1)
-    valid = (left < right) & (top < bottom)
-    rectangles *= valid
-    width, height = right - left, bottom - top
-    # From here on of each crop, whose picture many hands may share.
-    start, stride = np.tile(np.transpose([_source(picture, locked) for picture in inputs.pictures]), hands)
-    source = start + top * stride + 3 * left
-    large = rows_room(height, 3 * width) > upload.crop_capacity
-    cuts: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-    end = upload.arrays.size
-    for number in np.flatnonzero(valid & ((start == 0) | large)).tolist():
-        picture = inputs.pictures[number % views]
-        assert picture is not None  # noqa: S101 - where there is none, the mask says so
-        x, y, x_end, y_end = rectangles[:, number].tolist()
-        cut = picture[y:y_end, x:x_end]
-        if large[number]:
-            cut = _shrunk(cut, nodes[divmod(number, views)], x, y, upload.crop_capacity)
-            left[number] = top[number] = 0
-        height[number], width[number] = cut.shape[:2]
-        source[number], stride[number] = address + end, 3 * cut.shape[1]
-        cuts.append((buffer[end : end + cut.size].reshape(cut.shape), cut))
-        end += aligned(cut.size)
-    _copy(cuts, end - upload.arrays.size)
-    apart = rows_apart(3 * width, stride)
-    # Each crop begins a piece of its own, and its first pixel has the place in it that it has in the source.
-    phase = source % SOURCE_ALIGNMENT
-    ends = np.cumsum(aligned(phase + height * apart))
-    offset = upload.arrays.size + np.concatenate([[0], ends[:-1]]) + phase
-    mirrored = np.repeat(inputs.mirrored, views)
-    places = upload.arrays.sections["places"].of(buffer)
-    columns = (offset, apart, width, height, left, top, mirrored, valid, stride, source)
-    for name, column in zip(PLACE.names or (), columns, strict=True):
-        places[name] = column
+
+    def __init__(self, upload: Upload, buffer: NDArray[np.uint8], address: int, locked: Locked) -> None:
+        self._upload, self._buffer, self._address, self._locked = upload, buffer, address, locked
+        arrays = upload.arrays.of(buffer)
+        self._places = arrays["places"].view(np.uint8).data
+        self._arrays = [(arrays[name], name) for name in _ARRAYS]
+        self._nodes = arrays["nodes"]
+        self._points = self._nodes.reshape(arrays["places"].size, -1, 2)
+        # All x, then all y `(2, B V, G G)`: of numbers that lie together numpy finds the least many times as fast.
+        self._coordinates = np.empty((2, *self._points.shape[:2]), np.float32)
+        self._by_point = np.moveaxis(self._coordinates, 0, -1)
+        self._bounds = np.empty((4, len(self._points)), np.float32)
+        self._low, self._high = self._bounds[:2], self._bounds[2:]
+
+    def stage(self, inputs: PictureInputs | NetworkInputs) -> None:
+        """Write a step into the buffer: its arrays, and behind them its crops, or what of its pictures is not locked.
+
+        Args:
+            inputs: The step, checked by `checked_form`.
+        """
+        for place, name in self._arrays:
+            place[...] = getattr(inputs, name)
+        if isinstance(inputs, PictureInputs):
+            self._stage_pictures(inputs)
+        else:
+            end = self._upload.arrays.size + inputs.crops.size
+            self._buffer[self._upload.arrays.size : end].reshape(inputs.crops.shape)[...] = inputs.crops
+
+    def _stage_pictures(self, inputs: PictureInputs) -> None:
+        """Write where the pixels of each crop lie, and those rectangles of pictures that are not locked."""
+        self._nodes[...] = inputs.nodes
+        views = len(inputs.pictures)
+        # Of each picture, which many hands may share.
+        sources = [_source(picture, self._locked) for picture in inputs.pictures]
+        shown, mirrored = inputs.view_mask.ravel().tolist(), inputs.mirrored.tolist()
+        capacity = self._upload.crop_capacity
+        # Where the next rectangle begins: in the buffer, and in the pixels on the GPU.
+        end = offset = self._upload.arrays.size
+        cuts: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        for number, (left, top, right, bottom) in enumerate(self._rectangles()):
+            place, (hand, view) = number * PLACE_RECORD.size, divmod(number, views)
+            picture_width, picture_height, start, stride = sources[view]
+            width, height = min(right, picture_width) - left, min(bottom, picture_height) - top
+            if not shown[number] or width <= 0 or height <= 0:
+                PLACE_RECORD.pack_into(self._places, place, *_BLACK)
+                continue
+            source = start + top * stride + 3 * left
+            large = rows_room(height, 3 * width) > capacity
+            if large or not start:
+                picture = inputs.pictures[view]
+                assert picture is not None  # noqa: S101 - one that is missing has no width
+                cut = picture[top : top + height, left : left + width]
+                if large:
+                    cut = _shrunk(cut, self._nodes[hand, view], left, top, capacity)
+                    left = top = 0
+                height, width = cut.shape[:2]
+                source, stride = self._address + end, 3 * width
+                cuts.append((self._buffer[end : end + cut.size].reshape(cut.shape), cut))
+                end += aligned(cut.size)
+            apart = rows_apart(3 * width, stride)
+            # Each crop begins a piece of its own, and its first pixel has the place in it that it has in the source.
+            phase = source % SOURCE_ALIGNMENT
+            PLACE_RECORD.pack_into(
+                self._places, place, offset + phase, apart, width, height, left, top, mirrored[hand], 1, stride, source
+            )
+            offset += aligned(phase + height * apart)
+        if cuts:
+            _copy(cuts, end - self._upload.arrays.size)
+
+    def _rectangles(self) -> list[list[int]]:
+        """Left, top, right and bottom of what each crop is sampled from, as if pictures had no right and no bottom."""
+        self._by_point[...] = self._points
+        np.minimum.reduce(self._coordinates, axis=-1, out=self._low)
+        np.maximum.reduce(self._coordinates, axis=-1, out=self._high)
+        bounds = np.floor(self._bounds, out=self._bounds)
+        bounds += _MARGINS_PX
+        # Nodes may lie anywhere; what no picture reaches does not fit an integer.
+        np.maximum(bounds, 0, out=bounds)
+        np.minimum(bounds, _FAR_PX, out=bounds)
+        rectangles: list[list[int]] = bounds.T.astype(np.int64).tolist()
+        return rectangles
 
 
-def stage_crops(inputs: NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]) -> None:
-    """The same of a step whose crops are there already; they lie behind the arrays, `(B, V, S, S, 3)`."""
-    _stage_arrays(inputs, upload, buffer)
-    end = upload.arrays.size + inputs.crops.size
-    buffer[upload.arrays.size : end].reshape(inputs.crops.shape)[...] = inputs.crops
+def _source(picture: NDArray[np.uint8] | None, locked: Locked) -> tuple[int, int, int, int]:
+    """Width and height of a picture, where the GPU reads it, and the bytes from row to row.
 
-
-def _source(picture: NDArray[np.uint8] | None, locked: Locked) -> tuple[int, int]:
-    """Where the GPU reads a picture, and the bytes from row to row; zeros for what it cannot read where it is."""
-    if picture is None or picture.strides[1:] != (3, 1) or picture.strides[0] < 3 * picture.shape[1]:
-        return 0, 0
-    address = locked(picture)
-    return (0, 0) if address is None else (address, picture.strides[0])
-
-
-def _rectangles(inputs: PictureInputs) -> NDArray[np.int64]:
-    """Left, top, right and bottom of what each crop is sampled from `(4, B, V)`; empty where none is."""
-    hands, views = inputs.view_mask.shape
-    sizes = [(0, 0) if picture is None else (picture.shape[1], picture.shape[0]) for picture in inputs.pictures]
-    # All x, then all y: of numbers that lie together numpy finds the least many times as fast.
-    nodes = np.ascontiguousarray(np.moveaxis(inputs.nodes.reshape(hands, views, -1, 2), -1, 0))
-    # Nodes may lie anywhere; what no picture reaches does not fit an integer.
-    low, high = np.clip(np.floor([nodes.min(axis=-1), nodes.max(axis=-1)]), -_FAR_PX, _FAR_PX)
-    high = np.minimum(high + 2 + _MARGIN_PX, np.transpose(sizes)[:, None]) * (inputs.view_mask != 0)
-    return np.concatenate([np.maximum(low - _MARGIN_PX, 0), high]).astype(np.int64)
-
-
-def _stage_arrays(inputs: PictureInputs | NetworkInputs, upload: Upload, buffer: NDArray[np.uint8]) -> None:
-    for name in _ARRAYS:
-        upload.arrays.sections[name].of(buffer)[...] = getattr(inputs, name)
+    Zeros for what is not there; the last two also for what the GPU cannot read where it is.
+    """
+    if picture is None:
+        return 0, 0, 0, 0
+    height, width, _ = picture.shape
+    row, pixel, channel = picture.strides
+    if pixel == 3 and channel == 1 and row >= 3 * width:
+        address = locked(picture)
+        if address is not None:
+            return width, height, address, row
+    return width, height, 0, 0
 
 
 def _copy(cuts: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], size: int) -> None:

@@ -46,7 +46,7 @@ from engine.backends.plans import (
     read_plan,
     write_whole,
 )
-from engine.backends.staging import Locked, stage_step
+from engine.backends.staging import Locked, Stager
 from engine.backends.tensorrt_api import RuntimeCache, TensorrtLibrary, capability_reason, find_library
 from engine.backends.trial import trial_inputs, trial_pictures
 from engine.errors import EngineError
@@ -83,12 +83,13 @@ class Frame:
         captured: bool,
     ) -> None:
         self._cuda, self._context, self._kernels, self._captured = cuda, context, kernels, captured
-        self._locked = locked
         self._count, self._side = hands * views, card.input_px
         self._upload, self._packing = upload_packing(card, hands, views), result_packing(card, hands, views)
         self._crop_bytes = self._count * self._side * self._side * 3
         self._stream = cuda.stream()
         self._host_up, self._host_down = cuda.pinned(self._upload.size), cuda.pinned(self._packing.size)
+        # Memory that CUDA has given out page-locked has the same address on the GPU.
+        self._stager = Stager(self._upload, self._host_up, self._host_up.ctypes.data, locked)
         self._up, self._down = cuda.memory(self._upload.size), cuda.memory(self._packing.size)
         self._crops = cuda.memory(self._crop_bytes)
         self._graphs: dict[Form, FrameGraph] = {}
@@ -231,8 +232,7 @@ class Frame:
 
     def _staged(self, inputs: PictureInputs | NetworkInputs) -> Form:
         """Stage inputs; their form."""
-        # Memory that CUDA has given out page-locked has the same address on the GPU.
-        stage_step(inputs, self._upload, self._host_up, self._host_up.ctypes.data, self._locked)
+        self._stager.stage(inputs)
         return "pictures" if isinstance(inputs, PictureInputs) else "crops"
 
     def _work(self, form: Form) -> None:

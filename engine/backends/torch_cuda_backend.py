@@ -206,7 +206,6 @@ class TorchCudaRuntime:
         hands, views = inputs.view_mask.shape
         slot = idle_slot(self._ready(hands, views, form), self._card)
         with self._failures("a step"):
-            self._enter()
             slot.frame.stage(inputs)
             self._launch(slot, form)
         slot.ticket, slot.reading = Ticket(hands, views), inputs
@@ -298,9 +297,12 @@ class TorchCudaRuntime:
     def _launch(self, slot: _Slot, form: Form) -> None:
         graph = slot.graphs.get(form)
         if graph is None:
+            self._enter()
             with torch.cuda.stream(slot.stream), torch.no_grad(), arithmetic(self._settings):
                 slot.frame.work(form)
             return
+        # All that the driver needs to know; PyTorch, which is not asked here, learns of it from there.
+        self._driver.cuCtxSetCurrent(self._context)
         graph.launch()
 
     def _ready(self, hands: int, views: int, form: Form) -> list[_Slot]:
@@ -309,7 +311,8 @@ class TorchCudaRuntime:
             raise EngineError(f"network {self._card.model_id} is closed; open it again")
         found = self._buckets.get((hands, views))
         if found is not None:
-            if not self._settings.captured or all(form in slot.graphs for slot in found[1]):
+            # They are captured in their order.
+            if not self._settings.captured or form in found[1][-1].graphs:
                 return found[1]
             check_idle(found[1], self._card)
         with self._failures(f"getting ready for {views} views and {hands} hands"):
@@ -355,22 +358,39 @@ class TorchCudaRuntime:
                 slot.frame.work(form)
         slot.stream.synchronize()
 
-    @contextmanager
-    def _failures(self, doing: str) -> Iterator[None]:
-        """Failures of the GPU as errors that say what failed and what to do."""
-        what = f"network {self._card.model_id}: {doing} failed on the GPU"
-        try:
-            yield
-        except EngineError:
-            raise
-        except torch.cuda.OutOfMemoryError as error:
+    def _failures(self, doing: str) -> _Failures:
+        return _Failures(self._card, doing)
+
+
+class _Failures:
+    """Failures of the GPU as errors that say what failed and what to do.
+
+    A class, since a frame enters two: a generator's context manager takes three times as long.
+
+    Args:
+        card: The network's.
+        doing: What.
+    """
+
+    __slots__ = ("_card", "_doing")
+
+    def __init__(self, card: ModelCard, doing: str) -> None:
+        self._card, self._doing = card, doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, EngineError) or not isinstance(error, RuntimeError):
+            return
+        what = f"network {self._card.model_id}: {self._doing} failed on the GPU"
+        if isinstance(error, torch.cuda.OutOfMemoryError):
             raise EngineError(
                 f"{what}: its memory is full ({_line(error)}); end what else uses it (nvidia-smi), or use fewer views"
             ) from error
-        except RuntimeError as error:
-            raise EngineError(
-                f"{what} ({_line(error)}); if it goes on, restart the service, or use --backend onnxruntime"
-            ) from error
+        raise EngineError(
+            f"{what} ({_line(error)}); if it goes on, restart the service, or use --backend onnxruntime"
+        ) from error
 
 
 def _times_ms(work: Callable[[], None], stream: torch.cuda.Stream, repeats: int) -> NDArray[np.float64]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+import struct
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-
-_Count = TypeVar("_Count", int, NDArray[np.int64])
 
 PLACE: Final = np.dtype(
     [
@@ -32,6 +30,9 @@ that is flipped left to right, and `valid` 0 for one that is black.
 the bytes from row to row there. The pixels are brought to `offset` in pieces of `SOURCE_ALIGNMENT` bytes, so each row
 has the same place in such a piece there as here, and no two rows share one; see `rows_apart`."""
 
+PLACE_RECORD: Final = struct.Struct("<q8iq")
+"""The same bytes, to write a record at a time: several times as fast as numpy, field by field."""
+
 SOURCE_ALIGNMENT: Final = 16
 """Bytes that a thread brings at once."""
 
@@ -39,7 +40,7 @@ NODE_SPACING_PX: Final = 16
 """The nodes of a crop, at which its place in the picture is known exactly, are so many crop pixels apart."""
 
 
-def rows_apart(row_bytes: NDArray[np.int64], source_stride: NDArray[np.int64]) -> NDArray[np.int64]:
+def rows_apart(row_bytes: int, source_stride: int) -> int:
     """Bytes from row to row on the GPU: like the source's modulo `SOURCE_ALIGNMENT`, and no piece is of two rows.
 
     Args:
@@ -53,7 +54,7 @@ def rows_apart(row_bytes: NDArray[np.int64], source_stride: NDArray[np.int64]) -
     return least + (source_stride - least) % SOURCE_ALIGNMENT
 
 
-def rows_room(rows: _Count, row_bytes: _Count) -> _Count:
+def rows_room(rows: int, row_bytes: int) -> int:
     """Bytes that rows take on the GPU at most, wherever and how far apart they lie in the source."""
     return rows * (row_bytes + 2 * SOURCE_ALIGNMENT) + SOURCE_ALIGNMENT
 

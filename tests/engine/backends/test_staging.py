@@ -15,7 +15,7 @@ from engine.backends import NetworkOutputs, staging
 from engine.backends.base import READ_OUTPUTS
 from engine.backends.packing import ALIGNMENT, MOST_SCALE, Upload, pack, result_packing, unpack_result, upload_packing
 from engine.backends.pictures import PictureInputs, check_pictures
-from engine.backends.staging import Locked, stage
+from engine.backends.staging import Locked, Stager
 from engine.backends.trial import trial_inputs
 from engine.errors import EngineError
 from engine.kernels.places import PLACE, SOURCE_ALIGNMENT, nodes_along
@@ -80,7 +80,7 @@ def staged(inputs: PictureInputs, locked: Locked = elsewhere) -> tuple[Upload, N
     upload = upload_packing(CARD, *inputs.view_mask.shape)
     # Whatever was in the buffers before must not matter.
     buffer, there = (np.full(upload.size, 0xA5, np.uint8) for _ in range(2))
-    stage(inputs, upload, buffer, buffer.ctypes.data, locked)
+    Stager(upload, buffer, buffer.ctypes.data, locked).stage(inputs)
     there[: upload.arrays.size] = buffer[: upload.arrays.size]
     gather(upload.arrays.sections["places"].of(there), there)
     return upload, buffer, there
@@ -177,6 +177,23 @@ def test_a_masked_view_is_not_read() -> None:
     inputs.view_mask[1, 0] = 0.0
     upload, buffer, _ = staged(inputs)
     assert upload.arrays.sections["places"].of(buffer)["valid"].tolist() == [1, 1, 0, 1]
+
+
+def test_a_step_leaves_nothing_of_the_one_before() -> None:
+    images: list[NDArray[np.uint8] | None] = [picture(200, 150, 1), picture(120, 90, 2), picture(64, 64, 3)]
+    nodes = np.stack([[nodes_at((60.0, 50.0), 0.4)] * 3] * 2)
+    before = step(2, images, nodes)
+    before.mirrored[:] = True
+    after = step(2, [images[1], None, images[0]], nodes + np.float32(7.0))
+    after.nodes[1, 2] -= 4000.0
+    upload, buffer, _ = staged(after)
+    again = np.full(upload.size, 0xA5, np.uint8)
+    stager = Stager(upload, again, buffer.ctypes.data, elsewhere)
+    stager.stage(before)
+    assert upload.arrays.sections["places"].of(again)["valid"].all()
+    stager.stage(after)
+    assert upload.arrays.sections["places"].of(again)["valid"].tolist() == [1, 0, 1, 1, 0, 0]
+    np.testing.assert_array_equal(again[: upload.arrays.size], buffer[: upload.arrays.size])
 
 
 @pytest.mark.parametrize("locked", [elsewhere, in_place])

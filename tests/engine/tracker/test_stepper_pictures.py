@@ -12,7 +12,7 @@ from capture.frames import Frame, FrameSet
 from engine.backends.base import NetworkInputs, NetworkOutputs
 from engine.backends.packing import upload_packing
 from engine.backends.pictures import PictureInputs, check_pictures
-from engine.backends.staging import stage
+from engine.backends.staging import Stager
 from engine.tracker.aim import aim_at
 from engine.tracker.state import StreamState
 from engine.tracker.stepper import Request, Stepper
@@ -45,7 +45,7 @@ class Cutter(Oracle):
         hands, views = inputs.view_mask.shape
         upload = upload_packing(CARD, hands, views)
         buffer = np.zeros(upload.size, np.uint8)
-        stage(inputs, upload, buffer, buffer.ctypes.data, lambda _: None)
+        Stager(upload, buffer, buffer.ctypes.data, lambda _: None).stage(inputs)
         places = upload.arrays.sections["places"].of(buffer)
         # The pixels come to another buffer, with places of its own.
         pixels = np.zeros(upload.size, np.uint8)
