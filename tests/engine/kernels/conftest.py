@@ -41,5 +41,5 @@ def compiled(source: str, folder: Path) -> ctypes.CDLL:
     # No contraction: a fused multiply and add would round once where the kernel rounds twice.
     flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC"]
     here = Path(__file__).with_name(source)
-    subprocess.run([compiler, *flags, f"-I{FOLDER}", str(here), "-o", str(library)], check=True)
+    subprocess.run([compiler, *flags, f"-I{FOLDER}", f"-I{folder}", str(here), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
