@@ -60,7 +60,9 @@ def test_more_views_than_the_kernels_take_stay_with_pytorch() -> None:
     assert torch.equal(gpu_interaction.KernelInteraction(plain)(*inputs), plain(*inputs))
 
 
-@pytest.mark.parametrize(("name", "views"), [("lite", 8), ("resnet34", 3)])
+@pytest.mark.parametrize(
+    ("name", "views"), [("lite", 2), ("resnet34", 3), pytest.param("lite", 8, marks=pytest.mark.slow)]
+)
 def test_the_kernels_answer_as_the_interaction(host_kernels: ctypes.CDLL, name: str, views: int) -> None:
     config = preset(name)
     plain = interaction_of(config)
