@@ -98,29 +98,15 @@ def _check(
         raise ValueError(f"{_NAME} takes {STPT_CHANNELS} channels and {STPT_NEIGHBORS} anchors or more")
 
 
-def _fake(
-    places: Tensor,
-    features: Tensor,
-    anchor_places: Tensor,
-    anchor_keys_values: Tensor,
-    valid: Tensor,
-    state: Tensor,
-    weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    _check(places, features, anchor_places, anchor_keys_values, valid, state, weights)
+def _fake(*given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    _check(*given)
+    places, features, _, _, _, state, _ = given
     return places.new_empty(places.shape), features.new_empty(features.shape), state.new_empty(state.shape)
 
 
-def _by_parts(
-    places: Tensor,
-    features: Tensor,
-    anchor_places: Tensor,
-    anchor_keys_values: Tensor,
-    valid: Tensor,
-    state: Tensor,
-    weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    _check(places, features, anchor_places, anchor_keys_values, valid, state, weights)
+def _by_parts(*given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    _check(*given)
+    places, features, anchor_places, anchor_keys_values, valid, state, weights = given
     channels = features.shape[-1]
     shapes = stpt_layout(channels)
     kept = []
@@ -171,26 +157,18 @@ def _by_parts(
     return places.contiguous(), features.contiguous(), torch.stack(kept, dim=1)
 
 
-def _launched(
-    places: Tensor,
-    features: Tensor,
-    anchor_places: Tensor,
-    anchor_keys_values: Tensor,
-    valid: Tensor,
-    state: Tensor,
-    weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    given = (places, features, anchor_places, anchor_keys_values, valid, state, weights)
-    library = loaded_library(places.device.index)
+def _launched(*given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    device = given[0].device
+    library = loaded_library(device.index)
     if library is None:
         return _by_parts(*given)
     _check(*given)
-    if any(tensor.device != places.device for tensor in given):
+    if any(tensor.device != device for tensor in given):
         raise ValueError(f"{_NAME}: its tensors are on {', '.join(sorted({str(tensor.device) for tensor in given}))}")
     places, features, anchor_places, anchor_keys_values, valid, state, weights = (
         tensor.contiguous() for tensor in given
     )
-    stream = torch.cuda.current_stream(places.device).cuda_stream
+    stream = torch.cuda.current_stream(device).cuda_stream
     hands, _, channels = features.shape
     points = hands * _JOINTS
     asked = features.new_empty((hands, _JOINTS, 3, channels))
