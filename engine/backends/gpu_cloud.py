@@ -79,7 +79,9 @@ def gpu_cloud(
     noise: Tensor,
     view_mask: Tensor,
 ) -> Cloud:
-    """As `make_cloud`, by the operator, for a flow that `kernel_takes`."""
+    """As `make_cloud`, by the operator, for a flow that `kernel_takes`; more views than it takes stay with PyTorch."""
+    if fused.shape[1] > MOST_VIEWS:
+        return make_cloud(flow, fused, center, confidence, projections, noise, view_mask)
     answer: _Answer = torch.ops.usthand.flow_cloud(
         flow.condition(fused),
         center,

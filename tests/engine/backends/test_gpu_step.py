@@ -104,6 +104,20 @@ def test_a_traced_step_answers_as_the_network(network: UstHandNetwork, step: Any
         assert_close(answers, wanted(network, inputs))
 
 
+def test_a_rig_of_more_views_than_kernels_take_stays_with_pytorch(network: UstHandNetwork, step: Any) -> None:
+    inputs = trial_inputs(SMALL, 1, 18)
+    many = trace_step(for_gpu(network, torch.float32), tensors(inputs), fused_convolutions=True)
+    answers = NetworkOutputs(*(tensor.numpy() for tensor in many(*tensors(inputs))))
+    assert_close(answers, wanted(network, inputs))
+    # On a GPU these would refuse so many.
+    for name in ("flow_cloud", "interaction"):
+        target = getattr(torch.ops.usthand, name).default
+        assert [bool(graph.graph.find_nodes(op="call_function", target=target)) for graph in (step, many)] == [
+            True,
+            False,
+        ]
+
+
 def test_what_depends_on_no_input_is_computed_once(step: Any) -> None:
     names = {str(node.target) for node in step.graph.nodes if node.op == "call_function"}
     # A copy from the host, or a batch normalisation, inside of a frame would be one of these.
