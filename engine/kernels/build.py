@@ -3,7 +3,8 @@
 What is compiled is kept in `data/` and goes into the wheel, so that nobody needs a compiler: one binary with code for
 each generation of GPUs and PTX for what comes after them, and the PTX of the nearest-points kernels alone, which
 TensorRT takes into a plan. `kernels.json` says what it was made of; a test holds it to the sources. The same sources
-and the same nvcc make the same bytes.
+and the same nvcc make the same bytes, if the system lets nvcc run without random addresses: it orders some of its work
+by them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,11 +97,20 @@ def compile_with(nvcc: str, arguments: Sequence[str]) -> str:
     """
     # In the folder, by bare names: no path of this machine is compiled in.
     done = subprocess.run(  # noqa: S603
-        [nvcc, *_FLAGS, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False
+        [*steady(), nvcc, *_FLAGS, *arguments], cwd=FOLDER, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise EngineError(f"{nvcc} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
+
+
+@cache
+def steady() -> tuple[str, ...]:
+    """What a command is started with to have the same addresses each time; nothing where that may not be had."""
+    setarch = shutil.which("setarch")
+    if setarch is None or subprocess.run([setarch, "-R", "true"], capture_output=True, check=False).returncode:  # noqa: S603
+        return ()
+    return setarch, "-R"
 
 
 def nvcc_version(nvcc: str) -> str:

@@ -140,17 +140,29 @@ __device__ __forceinline__ void attend(const Round<C>& round, const float* __res
   __syncthreads();
   for (int row = warp; row < kQueries * kHeads; row += kWarps) {
     float* own = weights + row * kMostTokens;
+    constexpr int kShare = (kMostTokens + kLanes - 1) / kLanes;
+    float values[kShare];
     float most = -INFINITY;
-    for (int token = lane; token < count; token += kLanes) most = fmaxf(most, own[token]);
+#pragma unroll
+    for (int i = 0; i < kShare; ++i) {
+      const int token = i * kLanes + lane;
+      values[i] = token < count ? own[token] : -INFINITY;
+      most = fmaxf(most, values[i]);
+    }
 #pragma unroll
     for (int step = kLanes / 2; step > 0; step /= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, step));
     float total = 0.0f;
-    for (int token = lane; token < count; token += kLanes) {
-      own[token] = expf(own[token] - most);
-      total += own[token];
+#pragma unroll
+    for (int i = 0; i < kShare; ++i) {
+      values[i] = expf(values[i] - most);
+      total += values[i];
     }
     const float share = 1.0f / warp_sum(total);
-    for (int token = lane; token < count; token += kLanes) own[token] *= share;
+#pragma unroll
+    for (int i = 0; i < kShare; ++i) {
+      const int token = i * kLanes + lane;
+      if (token < count) own[token] = values[i] * share;
+    }
   }
   __syncthreads();
   const int channel = threadIdx.x % C, part = threadIdx.x / C;

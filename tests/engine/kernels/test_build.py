@@ -82,6 +82,8 @@ def test_the_same_sources_make_the_same_bytes(tmp_path: Path) -> None:
     card = kernels_card()
     if build.nvcc_version(nvcc()) != card["nvcc"]:
         pytest.skip(f"this nvcc is not {card['nvcc']}")
+    if not build.steady():
+        pytest.skip("this system does not let nvcc run without random addresses")
     assert build.build(nvcc(), tmp_path) == card
 
 
