@@ -17,14 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
+from engine.kernels.driver import checked
 from engine.kernels.layouts import STPT_PAST, last_layout, round_layout, size_of, stpt_layout
-from engine.kernels.library import (
-    INTERACTION_CHANNELS,
-    STPT_CHANNELS,
-    KernelLibrary,
-    checked,
-    heatmap_parts,
-)
+from engine.kernels.library import INTERACTION_CHANNELS, STPT_CHANNELS, KernelLibrary, heatmap_parts
 from engine.kernels.places import PLACE, SOURCE_ALIGNMENT, nodes_along, rows_apart, rows_room
 
 _JOINTS = 21

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.backends.graph_launch import GraphLaunch
 from engine.errors import EngineError
-from engine.kernels.library import checked
+from engine.kernels.driver import checked
 
 
 class FrameGraph:

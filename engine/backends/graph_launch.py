@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.kernels.library import checked
+from engine.kernels.driver import checked
 
 
 class GraphLaunch:

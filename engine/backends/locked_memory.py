@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineError
-from engine.kernels.library import checked
+from engine.kernels.driver import checked
 
 # Of cuMemHostRegister: for every context of the process, and where a kernel can read it.
 _PORTABLE: Final = 1

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from engine.backends.gpu_device import Gpu, find_gpu
 from engine.errors import EngineError
-from engine.kernels.library import kernels_reason
+from engine.kernels.driver import kernels_reason
 
 INSTALL: Final = "pip install 'usthand[gpu]'"
 

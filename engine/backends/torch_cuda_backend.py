@@ -44,7 +44,8 @@ from engine.backends.pictures import (
 from engine.backends.torch_backend import load_exported
 from engine.errors import EngineError
 from engine.hand_model.model import HandModel
-from engine.kernels.library import KernelLibrary, checked, kernels_reason
+from engine.kernels.driver import checked, kernels_reason
+from engine.kernels.library import KernelLibrary
 from engine.model_card import ModelCard
 from engine.network.network import UstHandNetwork
 

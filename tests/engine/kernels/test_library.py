@@ -14,7 +14,8 @@ import pytest
 
 from engine.errors import EngineError
 from engine.kernels import library
-from engine.kernels.library import KernelLibrary, kernels_reason, knn_kernel, knn_ptx
+from engine.kernels.driver import kernels_reason
+from engine.kernels.library import KernelLibrary, knn_kernel, knn_ptx
 
 
 class Code(IntEnum):
