@@ -1,47 +1,19 @@
-"""MANO's head on a GPU: two kernels of the project's own around the head's network.
-
-What lies before and after the network's products of matrices is a few hundred numbers a hand, in a long chain of small
-steps; as operators they are half a hundred launches. On a CPU, and where the kernels do not load, the operators here
-compute the same by PyTorch's.
-"""
+"""MANO's head of a network, its geometry replaced by the project's own kernels."""
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from engine.hand_model.model import MANO_TO_CANONICAL, SHAPE_SIZE
-from engine.kernels.torch_op import loaded_library
-from engine.network.config import JOINTS
-from engine.network.hand_frame import hand_frame
-from engine.network.hand_layer import HandLayer, PosedHands, RestHand
-from engine.network.mano_head import ManoHead, ManoOutput, pose_hands
+from engine.kernels.mano_op import MANO_EMBEDDED, MANO_JOINTS, MANO_NORM_EPS, ManoAnswer
+from engine.network.hand_layer import PosedHands, RestHand
+from engine.network.mano_head import ManoHead, ManoOutput
 from engine.network.network import UstHandNetwork
 
-_INPUT: Final = "usthand::mano_input"
-_POSE: Final = "usthand::mano"
-_MANO_JOINTS: Final = 16
-_PLACE: Final = 3
 # The kernel has a thread for each channel, in whole warps.
 _CHANNELS: Final = (32, 64, 96, 128)
-_EMBEDDED: Final = 32
-_NORM_EPS: Final = 1e-5
-
-_Answer: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-"""Joints, rotations, shape, translation, rest points, global rotations and MANO's joints, as `ManoOutput` has them."""
-
-torch.library.define(
-    _INPUT,
-    "(Tensor joints, Tensor features, Tensor norm_weight, Tensor norm_bias, Tensor weight, Tensor bias) -> Tensor",
-)
-torch.library.define(
-    _POSE,
-    "(Tensor joints, Tensor parameters, Tensor points, Tensor directions, Tensor tip_weights, Tensor? tip_directions)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
-)
 
 
 def kernels_take(head: ManoHead) -> bool:
@@ -50,9 +22,9 @@ def kernels_take(head: ManoHead) -> bool:
     return (
         isinstance(norm, nn.LayerNorm)
         and isinstance(embedding, nn.Linear)
-        and norm.eps == _NORM_EPS
+        and norm.eps == MANO_NORM_EPS
         and embedding.in_features in _CHANNELS
-        and embedding.out_features == _EMBEDDED
+        and embedding.out_features == MANO_EMBEDDED
     )
 
 
@@ -91,7 +63,7 @@ class GpuManoHead(nn.Module):
         ops, layer = torch.ops.usthand, self.layer
         seen = ops.mano_input(joints, features, self.norm_weight, self.norm_bias, self.weight, self.bias)
         parameters = self.to_parameters(self.mlp(seen.flatten(1)))
-        answer: _Answer = ops.mano(
+        answer: ManoAnswer = ops.mano(
             joints, parameters, layer.joint_template, layer.joint_directions, layer.tip_weights, self.tip_directions
         )
         posed, rotations, shape, translation, rest, globally, own = answer
@@ -99,117 +71,6 @@ class GpuManoHead(nn.Module):
             rotations,
             shape,
             translation,
-            RestHand(rest[:, :_MANO_JOINTS], rest[:, _MANO_JOINTS:]),
+            RestHand(rest[:, :MANO_JOINTS], rest[:, MANO_JOINTS:]),
             PosedHands(posed, globally, own),
         )
-
-
-class _JointLayer(HandLayer):
-    """A hand layer without a mesh, of what the operator is given."""
-
-    def __init__(self, points: Tensor, directions: Tensor, tip_weights: Tensor, tip_directions: Tensor | None) -> None:
-        nn.Module.__init__(self)
-        self.joint_template, self.joint_directions, self.tip_weights = points, directions, tip_weights
-        self.canonical = torch.tensor(MANO_TO_CANONICAL, device=points.device)
-        self.has_pose_directions = tip_directions is not None
-        self._tip_directions = tip_directions
-
-    def tip_directions(self) -> Tensor:
-        """Of the tips, as `HandLayer` has them."""
-        if self._tip_directions is None:
-            raise ValueError("this hand has no pose correctives")
-        return self._tip_directions.T
-
-
-def _input_fake(joints: Tensor, *_: Tensor) -> Tensor:
-    return joints.new_empty((len(joints), JOINTS, _EMBEDDED + _PLACE))
-
-
-def _input_by_parts(
-    joints: Tensor, features: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor
-) -> Tensor:
-    normed = functional.layer_norm(features, features.shape[-1:], norm_weight, norm_bias, _NORM_EPS)
-    return torch.cat([torch.relu(normed @ weight + bias), hand_frame(joints).to_hand(joints)], dim=-1)
-
-
-def _input_launched(
-    joints: Tensor, features: Tensor, norm_weight: Tensor, norm_bias: Tensor, weight: Tensor, bias: Tensor
-) -> Tensor:
-    library = loaded_library(joints.device.index)
-    if library is None:
-        return _input_by_parts(joints, features, norm_weight, norm_bias, weight, bias)
-    given = [one.contiguous() for one in (joints, features, norm_weight, norm_bias, weight, bias)]
-    seen = _input_fake(joints)
-    library.mano_input(
-        torch.cuda.current_stream(joints.device).cuda_stream,
-        *(one.data_ptr() for one in (*given, seen)),
-        hands=len(joints),
-        channels=features.shape[-1],
-    )
-    return seen
-
-
-def _pose_fake(joints: Tensor, *_: Tensor | None) -> _Answer:
-    count = len(joints)
-    shapes = (
-        (JOINTS, 3), (_MANO_JOINTS, 3, 3), (SHAPE_SIZE,), (3,), (JOINTS, 3), (_MANO_JOINTS, 3, 3), (_MANO_JOINTS, 3),
-    )  # fmt: skip
-    posed, rotations, shape, translation, rest, globally, own = (joints.new_empty((count, *one)) for one in shapes)
-    return posed, rotations, shape, translation, rest, globally, own
-
-
-def _pose_by_parts(
-    joints: Tensor,
-    parameters: Tensor,
-    points: Tensor,
-    directions: Tensor,
-    tip_weights: Tensor,
-    tip_directions: Tensor | None,
-) -> _Answer:
-    made = pose_hands(
-        _JointLayer(points, directions, tip_weights, tip_directions), joints, hand_frame(joints), parameters
-    )
-    answer = (
-        made.posed.joints,
-        made.rotations,
-        made.shape,
-        made.translation,
-        torch.cat([made.rest.joints, made.rest.tips], dim=1),
-        made.posed.rotations,
-        made.posed.mano_joints,
-    )
-    posed, rotations, shape, translation, rest, globally, own = (one.contiguous() for one in answer)
-    return posed, rotations, shape, translation, rest, globally, own
-
-
-def _pose_launched(
-    joints: Tensor,
-    parameters: Tensor,
-    points: Tensor,
-    directions: Tensor,
-    tip_weights: Tensor,
-    tip_directions: Tensor | None,
-) -> _Answer:
-    library = loaded_library(joints.device.index)
-    if library is None:
-        return _pose_by_parts(joints, parameters, points, directions, tip_weights, tip_directions)
-    given = [one.contiguous() for one in (joints, parameters, points, directions, tip_weights)]
-    columns = None if tip_directions is None else tip_directions.contiguous()
-    answer = _pose_fake(joints)
-    library.mano(
-        torch.cuda.current_stream(joints.device).cuda_stream,
-        *(one.data_ptr() for one in given),
-        0 if columns is None else columns.data_ptr(),
-        *(one.data_ptr() for one in answer),
-        hands=len(joints),
-        posed=columns is not None,
-    )
-    return answer
-
-
-torch.library.register_fake(_INPUT, _input_fake)
-torch.library.impl(_INPUT, "CPU", _input_by_parts)
-torch.library.impl(_INPUT, "CUDA", _input_launched)
-torch.library.register_fake(_POSE, _pose_fake)
-torch.library.impl(_POSE, "CPU", _pose_by_parts)
-torch.library.impl(_POSE, "CUDA", _pose_launched)

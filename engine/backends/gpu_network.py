@@ -21,8 +21,8 @@ from engine.network.network import UstHandNetwork
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-# Tensor cores read channels in groups of eight; for one group alone cuDNN's kernels are slow.
-_CHANNEL_GROUP = 16
+# Tensor cores read channels in groups of eight: two groups hold the twelve of a cell.
+_STEM_CHANNELS = 16
 
 
 def for_gpu(network: UstHandNetwork, precision: torch.dtype, *, own_kernels: bool = True) -> UstHandNetwork:
@@ -140,7 +140,7 @@ def _cells(images: Tensor) -> Tensor:
     count, colours, height, width = images.shape
     pixels = images.reshape(count, colours, height // 2, 2, width // 2, 2)
     cells = pixels.permute(0, 2, 4, 3, 5, 1).reshape(count, height // 2, width // 2, 4 * colours)
-    return functional.pad(cells, (0, _CHANNEL_GROUP - 4 * colours, 2, 1, 2, 1)).permute(0, 3, 1, 2)
+    return functional.pad(cells, (0, _STEM_CHANNELS - 4 * colours, 2, 1, 2, 1)).permute(0, 3, 1, 2)
 
 
 def _on_cells(conv: nn.Conv2d) -> nn.Conv2d:
@@ -153,8 +153,8 @@ def _on_cells(conv: nn.Conv2d) -> nn.Conv2d:
     outputs, colours, height, width = weight.shape
     weight = weight.reshape(outputs, colours, height // 2, 2, width // 2, 2).permute(0, 3, 5, 1, 2, 4)
     weight = weight.reshape(outputs, 4 * colours, height // 2, width // 2)
-    made = nn.Conv2d(_CHANNEL_GROUP, outputs, height // 2, bias=conv.bias is not None)
-    weight = functional.pad(weight, (0, 0, 0, 0, 0, _CHANNEL_GROUP - 4 * colours))
+    made = nn.Conv2d(_STEM_CHANNELS, outputs, height // 2, bias=conv.bias is not None)
+    weight = functional.pad(weight, (0, 0, 0, 0, 0, _STEM_CHANNELS - 4 * colours))
     made.weight, made.bias = nn.Parameter(weight, requires_grad=False), conv.bias
     return made
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from engine.kernels.layouts import last_layout, round_layout, size_of
 from engine.kernels.library import INTERACTION_CHANNELS, INTERACTION_VIEWS
-from engine.kernels.torch_op import loaded_library
+from engine.kernels.operators import check_shapes, loaded_library
 from engine.kernels.weights import unpacked
 
 _NAME: Final = "usthand::interaction"
@@ -54,16 +54,14 @@ def interaction(tokens: Tensor, confidence: Tensor, view_mask: Tensor, rounds: T
 def _check(tokens: Tensor, confidence: Tensor, view_mask: Tensor, rounds: Tensor, last: Tensor) -> None:
     """Refuse what the kernels would not take."""
     hands, views, _, channels = tokens.shape
-    wanted = {
-        "tokens": (tokens, (hands, views, _JOINTS, channels)),
-        "confidence": (confidence, (hands, views, _JOINTS)),
-        "view_mask": (view_mask, (hands, views)),
-        "rounds": (rounds, (rounds.shape[0], size_of(round_layout(channels)))),
-        "last": (last, (size_of(last_layout(channels)),)),
-    }
-    for name, (tensor, shape) in wanted.items():
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
-            raise ValueError(f"{_NAME}: {name} is {tensor.dtype} with {tuple(tensor.shape)}, not float32 with {shape}")
+    check_shapes(
+        _NAME,
+        tokens=(tokens, (hands, views, _JOINTS, channels)),
+        confidence=(confidence, (hands, views, _JOINTS)),
+        view_mask=(view_mask, (hands, views)),
+        rounds=(rounds, (rounds.shape[0], size_of(round_layout(channels)))),
+        last=(last, (size_of(last_layout(channels)),)),
+    )
     if channels not in INTERACTION_CHANNELS or views > INTERACTION_VIEWS:
         raise ValueError(f"{_NAME} takes {INTERACTION_CHANNELS} channels and {INTERACTION_VIEWS} views at most")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.library import MOST_MAP_CHANNELS, MOST_POINT_VIEWS, heatmap_parts
-from engine.kernels.torch_op import loaded_library
+from engine.kernels.operators import check_shapes, loaded_library
 from engine.network.config import JOINTS
 from engine.network.feature_interaction import MASKED_LOGIT
 from engine.network.heatmaps import peak_confidence, soft_argmax
@@ -126,19 +126,6 @@ def check_maps(operator: str, features: Tensor) -> None:
             f"{operator} takes float32 maps (..., C, h, w), C a multiple of 4 and at most {MOST_MAP_CHANNELS}, "
             f"not {features.dtype} of {tuple(features.shape)}"
         )
-
-
-def check_shapes(operator: str, **given: tuple[Tensor, tuple[int, ...]]) -> None:
-    """Refuse float32 tensors of another shape than they must have.
-
-    Raises:
-        ValueError: If a shape or a type is another.
-    """
-    for name, (tensor, shape) in given.items():
-        if tensor.shape != shape or tensor.dtype != torch.float32:
-            raise ValueError(
-                f"{operator}: {name} is {tensor.dtype} of {tuple(tensor.shape)}; it must be float32 of {shape}"
-            )
 
 
 def _check_heatmaps(features: Tensor, weight: Tensor, bias: Tensor, sharpness: Tensor) -> None:
@@ -277,31 +264,15 @@ def _check_points(
     )
 
 
-def _points_fake(
-    maps: Tensor,
-    across: Tensor,
-    down: Tensor,
-    projections: Tensor,
-    points: Tensor,
-    confidence: Tensor,
-    mask: Tensor,
-    rows: Tensor,
-) -> Tensor:
-    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+def _points_fake(*given: Tensor) -> Tensor:
+    _check_points(*given)
+    maps, points = given[0], given[4]
     return maps.new_empty((*points.shape[:2], maps.shape[2]))
 
 
-def _points_by_parts(
-    maps: Tensor,
-    across: Tensor,
-    down: Tensor,
-    projections: Tensor,
-    points: Tensor,
-    confidence: Tensor,
-    mask: Tensor,
-    rows: Tensor,
-) -> Tensor:
-    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+def _points_by_parts(*given: Tensor) -> Tensor:
+    _check_points(*given)
+    maps, across, down, projections, points, confidence, mask, rows = given
     batch, views, count = confidence.shape
     encoding = (across + down[:, None]).permute(2, 0, 1)
     places, _ = project(projections, points)
@@ -312,37 +283,18 @@ def _points_by_parts(
     return (torch.softmax(logits, dim=1)[..., None] * seen).sum(dim=1)
 
 
-def _points_launched(
-    maps: Tensor,
-    across: Tensor,
-    down: Tensor,
-    projections: Tensor,
-    points: Tensor,
-    confidence: Tensor,
-    mask: Tensor,
-    rows: Tensor,
-) -> Tensor:
-    _check_points(maps, across, down, projections, points, confidence, mask, rows)
+def _points_launched(*given: Tensor) -> Tensor:
+    _check_points(*given)
+    maps, points = given[0], given[4]
     batch, views, channels, height, width = maps.shape
     library = loaded_library(maps.device.index)
     if library is None or views > MOST_POINT_VIEWS:
-        return _points_by_parts(maps, across, down, projections, points, confidence, mask, rows)
-    maps = maps.permute(0, 1, 3, 4, 2).contiguous()
-    across, down, rows = across.contiguous(), down.contiguous(), rows.contiguous()
-    projections, points = projections.contiguous(), points.contiguous()
-    confidence, mask = confidence.contiguous(), mask.contiguous()
+        return _points_by_parts(*given)
+    read = [maps.permute(0, 1, 3, 4, 2).contiguous(), *(tensor.contiguous() for tensor in given[1:])]
     features = maps.new_empty((batch, points.shape[1], channels))
     library.see_points(
         torch.cuda.current_stream(maps.device).cuda_stream,
-        maps.data_ptr(),
-        across.data_ptr(),
-        down.data_ptr(),
-        projections.data_ptr(),
-        points.data_ptr(),
-        confidence.data_ptr(),
-        mask.data_ptr(),
-        rows.data_ptr(),
-        features.data_ptr(),
+        *(tensor.data_ptr() for tensor in (*read, features)),
         batch=batch,
         channels=channels,
         height=height,

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from engine.kernels.layouts import STPT_PAST, size_of, stpt_layout
 from engine.kernels.library import STPT_CHANNELS, STPT_NEIGHBORS
-from engine.kernels.torch_op import knn, loaded_library
+from engine.kernels.operators import check_shapes, loaded_library
+from engine.kernels.torch_op import knn
 from engine.kernels.weights import unpacked
 
 _NAME: Final = "usthand::stpt"
@@ -82,18 +83,16 @@ def _check(
     hands, _, channels = features.shape
     blocks, anchors = weights.shape[0], anchor_places.shape[1]
     size = size_of(stpt_layout(channels))
-    shapes = {
-        "places": (places, (hands, _JOINTS, 3)),
-        "features": (features, (hands, _JOINTS, channels)),
-        "anchor_places": (anchor_places, (hands, anchors, 3)),
-        "anchor_keys_values": (anchor_keys_values, (hands, anchors, blocks, 2, channels)),
-        "valid": (valid, (hands, STPT_PAST + 1)),
-        "state": (state, (hands, blocks, 2, STPT_PAST, _JOINTS, channels)),
-        "weights": (weights, (blocks, size)),
-    }
-    for name, (tensor, shape) in shapes.items():
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
-            raise ValueError(f"{_NAME}: {name} is {tensor.dtype} with {tuple(tensor.shape)}, not float32 with {shape}")
+    check_shapes(
+        _NAME,
+        places=(places, (hands, _JOINTS, 3)),
+        features=(features, (hands, _JOINTS, channels)),
+        anchor_places=(anchor_places, (hands, anchors, 3)),
+        anchor_keys_values=(anchor_keys_values, (hands, anchors, blocks, 2, channels)),
+        valid=(valid, (hands, STPT_PAST + 1)),
+        state=(state, (hands, blocks, 2, STPT_PAST, _JOINTS, channels)),
+        weights=(weights, (blocks, size)),
+    )
     if channels not in STPT_CHANNELS or anchors < STPT_NEIGHBORS:
         raise ValueError(f"{_NAME} takes {STPT_CHANNELS} channels and {STPT_NEIGHBORS} anchors or more")
 

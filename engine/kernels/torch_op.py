@@ -6,15 +6,13 @@ on a CPU, it sorts; the order is the same.
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from engine.errors import EngineError
-from engine.kernels.library import MOST_NEIGHBORS, MOST_POINTS, KernelLibrary
+from engine.kernels.library import MOST_NEIGHBORS, MOST_POINTS
+from engine.kernels.operators import loaded_library
 
 _NAME: Final = "usthand::knn"
 
@@ -97,19 +95,6 @@ def _launched(queries: Tensor, points: Tensor, k: int) -> Tensor:
         wide=True,
     )
     return indices
-
-
-@cache
-def loaded_library(index: int) -> KernelLibrary | None:
-    """The kernels on one of this process's GPUs; None where they cannot be loaded."""
-    with torch.cuda.device(index):
-        # Makes this thread use the device's context, which it may not have done yet.
-        torch.cuda.mem_get_info()
-        try:
-            return KernelLibrary()
-        except EngineError as error:
-            logging.getLogger(__name__).warning("PyTorch's operators are used, which are slower: %s", error)
-            return None
 
 
 torch.library.register_fake(_NAME, _fake)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from engine.backends.gpu_cloud import GpuConditions  # noqa: E402
 from engine.backends.gpu_hand import GpuManoHead  # noqa: E402
-from engine.kernels.torch_op import loaded_library  # noqa: E402
+from engine.kernels.operators import loaded_library  # noqa: E402
 from engine.network.config import PRESETS  # noqa: E402
 from tests.engine.kernels.hands import a_flow, a_head, seen_hands, seen_joints  # noqa: E402
 

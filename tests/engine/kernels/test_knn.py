@@ -17,7 +17,7 @@ from onnx import TensorProto, helper  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
 from engine.errors import EngineError  # noqa: E402
-from engine.kernels import torch_op  # noqa: E402
+from engine.kernels import operators, torch_op  # noqa: E402
 from engine.kernels.library import KNN_POINTS, KernelLibrary  # noqa: E402
 from engine.network.point_transformer import first_rows, gather_points, nearest  # noqa: E402
 from tests.engine.kernels.clouds import KINDS, cloud  # noqa: E402
@@ -174,13 +174,13 @@ def test_a_gpu_that_the_kernels_do_not_load_on_is_said(
     def refuse() -> KernelLibrary:
         raise EngineError("the GPU has compute capability 7.0")
 
-    torch_op.loaded_library.cache_clear()
-    monkeypatch.setattr(torch_op, "KernelLibrary", refuse)
+    operators.loaded_library.cache_clear()
+    monkeypatch.setattr(operators, "KernelLibrary", refuse)
     monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: None)
-    assert torch_op.loaded_library(0) is None
-    assert torch_op.loaded_library(0) is None
+    assert operators.loaded_library(0) is None
+    assert operators.loaded_library(0) is None
     assert [record.getMessage() for record in caplog.records] == [
         "PyTorch's operators are used, which are slower: the GPU has compute capability 7.0"
     ]
-    torch_op.loaded_library.cache_clear()
+    operators.loaded_library.cache_clear()

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from engine.backends import gpu_cloud, gpu_hand  # noqa: E402
-from engine.kernels import interaction_op, maps_op, stpt_op, torch_op  # noqa: E402
+from engine.kernels import flow_op, interaction_op, mano_op, maps_op, stpt_op, torch_op  # noqa: E402
 from engine.kernels.layouts import last_layout, round_layout, size_of, stpt_layout  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
 from engine.network.config import preset  # noqa: E402
@@ -51,7 +51,7 @@ def launched(driver: HostDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ho
     """The operators launch on the host, into memory of no numbers."""
     driver.launched.clear()
     kernels = KernelLibrary(driver)
-    for module in (gpu_cloud, gpu_hand, interaction_op, maps_op, stpt_op, torch_op):
+    for module in (flow_op, interaction_op, mano_op, maps_op, stpt_op, torch_op):
         monkeypatch.setattr(module, "loaded_library", lambda _: kernels)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: SimpleNamespace(cuda_stream=0))
     new_empty, empty_like = Tensor.new_empty, torch.empty_like
@@ -135,12 +135,12 @@ def test_the_cloud(launched: HostDriver, hands: int, views: int) -> None:
     center, confidence, projections, noise, view_mask = seen
     layers = gpu_cloud.GpuConditions(flow.condition)
     learned = (layers.first_weight, layers.first_bias, layers.second_weight, layers.second_bias)
-    assert_same(gpu_cloud._conditions_launched, gpu_cloud._conditions_by_parts, (fused, *learned))
+    assert_same(flow_op._conditions_launched, flow_op._conditions_by_parts, (fused, *learned))
     with torch.no_grad():
         conditions = flow.condition(fused)
     rest = (confidence, view_mask, projections, flow.from_coordinate, flow.to_scale_shift)
     given = (conditions, center, noise, *(one.detach() for one in rest))
-    assert_same(gpu_cloud._cloud_launched, gpu_cloud._cloud_by_parts, given)
+    assert_same(flow_op._cloud_launched, flow_op._cloud_by_parts, given)
 
 
 @pytest.mark.parametrize("corrected", [False, True])
@@ -150,6 +150,6 @@ def test_the_hand(launched: HostDriver, corrected: bool) -> None:
     layer, joints = head.layer, seen_joints(2, 1)
     features = torch.randn(2, 21, config.point_channels)
     given = (joints, features, head.norm_weight, head.norm_bias, head.weight, head.bias)
-    assert_same(gpu_hand._input_launched, gpu_hand._input_by_parts, given)
+    assert_same(mano_op._input_launched, mano_op._input_by_parts, given)
     constants = (layer.joint_template, layer.joint_directions, layer.tip_weights, head.tip_directions)
-    assert_same(gpu_hand._pose_launched, gpu_hand._pose_by_parts, (joints, torch.randn(2, 106), *constants))
+    assert_same(mano_op._pose_launched, mano_op._pose_by_parts, (joints, torch.randn(2, 106), *constants))

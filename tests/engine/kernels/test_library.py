@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from engine.kernels import library
+from engine.kernels import driver as cuda_driver
 from engine.kernels.driver import kernels_reason
 from engine.kernels.library import KernelLibrary, knn_kernel, knn_ptx
 
@@ -208,7 +208,7 @@ def test_a_machine_without_a_driver_is_told_so(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("libcuda.so.1 is not there")
 
     driver = SimpleNamespace(cuInit=absent, cuCtxGetDevice=absent)
-    monkeypatch.setattr(library, "import_module", lambda _: driver)
+    monkeypatch.setattr(cuda_driver, "import_module", lambda _: driver)
     with pytest.raises(EngineError, match=r"no NVIDIA driver was found \(libcuda.*--backend onnxruntime"):
         KernelLibrary()
     assert "no NVIDIA driver was found" in (kernels_reason() or "")
@@ -225,6 +225,6 @@ def test_a_machine_without_a_driver_is_told_so(monkeypatch: pytest.MonkeyPatch) 
 def test_what_stands_against_a_gpu_is_known_before_a_context_is_made(
     driver: Driver, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library, "_import_driver", lambda: driver)
+    monkeypatch.setattr(cuda_driver, "import_driver", lambda: driver)
     assert (kernels_reason() is None) == (said is None)
     assert re.match(said or "None", str(kernels_reason()))

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from engine.backends.gpu_maps import PointFeaturesByKernel  # noqa: E402
 from engine.kernels.maps_op import heatmap_joints, sample_maps, see_points  # noqa: E402
-from engine.kernels.torch_op import loaded_library  # noqa: E402
+from engine.kernels.operators import loaded_library  # noqa: E402
 from engine.network.joint_graph import sample_features  # noqa: E402
 from tests.engine.kernels.test_maps import (  # noqa: E402
     MAPS,

@@ -15,7 +15,7 @@ from engine.backends.gpu_interaction import KernelInteraction  # noqa: E402
 from engine.backends.gpu_stpt import KernelTransformer  # noqa: E402
 from engine.backends.locked_memory import LockedMemory  # noqa: E402
 from engine.crops import CropCamera, crop_nodes  # noqa: E402
-from engine.kernels import torch_op  # noqa: E402
+from engine.kernels import operators, torch_op  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
 from engine.kernels.places import PLACE, nodes_along  # noqa: E402
 from engine.network.config import preset  # noqa: E402
@@ -123,7 +123,7 @@ def test_a_captured_graph_sees_new_points_each_time() -> None:
 def test_the_network_finds_neighbours_by_the_kernel_in_any_thread() -> None:
     queries, points = (torch.randn(1, count, 3, device="cuda") for count in (21, 672))
     wanted = brute_force(queries.cpu().numpy(), points.cpu().numpy(), 16)
-    assert torch_op.loaded_library(queries.device.index) is not None
+    assert operators.loaded_library(queries.device.index) is not None
     found = [nearest(queries, points, 16)]
 
     def elsewhere() -> None:
