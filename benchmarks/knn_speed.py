@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.kernels.torch_op import knn
+from engine.kernels.knn_op import knn
 
 _CALLS = 100
 _REPLAYS = 30

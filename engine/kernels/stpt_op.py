@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.kernels.knn_op import knn
 from engine.kernels.layouts import STPT_PAST, size_of, stpt_layout
 from engine.kernels.library import STPT_CHANNELS, STPT_NEIGHBORS
 from engine.kernels.operators import check_shapes, loaded_library
-from engine.kernels.torch_op import knn
 from engine.kernels.weights import unpacked
 
 _NAME: Final = "usthand::stpt"

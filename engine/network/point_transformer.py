@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.torch_op import kernel_fits, knn
+from engine.kernels.knn_op import kernel_fits, knn
 from engine.network.config import JOINTS, NetworkConfig
 from engine.network.feature_interaction import MASKED_LOGIT
 

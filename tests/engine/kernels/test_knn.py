@@ -17,7 +17,7 @@ from onnx import TensorProto, helper  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
 from engine.errors import EngineError  # noqa: E402
-from engine.kernels import operators, torch_op  # noqa: E402
+from engine.kernels import knn_op, operators  # noqa: E402
 from engine.kernels.library import KNN_POINTS, KernelLibrary  # noqa: E402
 from engine.network.point_transformer import first_rows, gather_points, nearest  # noqa: E402
 from tests.engine.kernels.clouds import KINDS, cloud  # noqa: E402
@@ -95,13 +95,13 @@ def test_a_point_that_is_no_number_comes_last(host_kernels: ctypes.CDLL) -> None
     points[0, 3] = np.inf
     got = by_host(host_kernels, queries, points, 21, 32)
     assert (got[0, :, -3:] == [3, 0, 7]).all()
-    assert (torch_op.knn(torch.from_numpy(queries), torch.from_numpy(points), 21).numpy() == got).all()
+    assert (knn_op.knn(torch.from_numpy(queries), torch.from_numpy(points), 21).numpy() == got).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_operator_on_a_cpu_keeps_the_order(kind: str) -> None:
     queries, points = cloud(kind, 2, 21, 336, seed=5)
-    got = torch_op.knn(torch.from_numpy(queries), torch.from_numpy(points), 16)
+    got = knn_op.knn(torch.from_numpy(queries), torch.from_numpy(points), 16)
     np.testing.assert_array_equal(got.numpy(), by_onnx(queries, points, 16))
 
 
@@ -109,7 +109,7 @@ def test_the_operator_keeps_to_what_pytorch_asks_of_one() -> None:
     queries, points = torch.randn(2, 21, 3, requires_grad=True), torch.randn(2, 63, 3, requires_grad=True)
     torch.library.opcheck(torch.ops.usthand.knn.default, (queries, points, 16))
     # Training goes through it, without a gradient and without a warning.
-    indices = torch_op.knn(queries, points, 3)
+    indices = knn_op.knn(queries, points, 3)
     gather_points(points, indices, first_rows(points)).sum().backward()
     assert queries.grad is None
     assert points.grad is not None
@@ -129,7 +129,7 @@ def test_the_operator_keeps_to_what_pytorch_asks_of_one() -> None:
 )
 def test_what_the_operator_does_not_take(queries: torch.Tensor, points: torch.Tensor, k: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        torch_op.knn(queries, points, k)
+        knn_op.knn(queries, points, k)
 
 
 def operators_of(device: str) -> set[str]:
@@ -165,7 +165,7 @@ def test_neighbours_on_a_cpu_are_found_by_what_can_be_exported() -> None:
 def test_what_the_kernel_does_not_hold_is_left_to_pytorch(kind: torch.dtype, count: int, k: int) -> None:
     with FakeTensorMode():
         queries, points = (torch.empty(1, number, 3, device="cuda", dtype=kind) for number in (21, count))
-        assert not torch_op.kernel_fits(queries, points, k)
+        assert not knn_op.kernel_fits(queries, points, k)
 
 
 def test_a_gpu_that_the_kernels_do_not_load_on_is_said(

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from engine.backends import gpu_cloud, gpu_hand  # noqa: E402
-from engine.kernels import flow_op, interaction_op, mano_op, maps_op, stpt_op, torch_op  # noqa: E402
+from engine.kernels import flow_op, interaction_op, knn_op, mano_op, maps_op, stpt_op  # noqa: E402
 from engine.kernels.layouts import last_layout, round_layout, size_of, stpt_layout  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
 from engine.network.config import preset  # noqa: E402
@@ -51,7 +51,7 @@ def launched(driver: HostDriver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ho
     """The operators launch on the host, into memory of no numbers."""
     driver.launched.clear()
     kernels = KernelLibrary(driver)
-    for module in (flow_op, interaction_op, mano_op, maps_op, stpt_op, torch_op):
+    for module in (flow_op, interaction_op, mano_op, maps_op, stpt_op, knn_op):
         monkeypatch.setattr(module, "loaded_library", lambda _: kernels)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda _: SimpleNamespace(cuda_stream=0))
     new_empty, empty_like = Tensor.new_empty, torch.empty_like
@@ -124,7 +124,7 @@ def test_the_transformer(launched: HostDriver, channels: int, hands: int, anchor
         weights(blocks, stpt_layout, channels),
     )
     assert_same(stpt_op._launched, stpt_op._by_parts, given)
-    assert_same(torch_op._launched, torch_op._sorted, (given[0], given[2], 7))
+    assert_same(knn_op._launched, knn_op._sorted, (given[0], given[2], 7))
 
 
 @pytest.mark.parametrize(("hands", "views"), [(1, 3), (2, 2)])

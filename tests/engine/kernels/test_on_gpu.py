@@ -15,7 +15,7 @@ from engine.backends.gpu_interaction import KernelInteraction  # noqa: E402
 from engine.backends.gpu_stpt import KernelTransformer  # noqa: E402
 from engine.backends.locked_memory import LockedMemory  # noqa: E402
 from engine.crops import CropCamera, crop_nodes  # noqa: E402
-from engine.kernels import operators, torch_op  # noqa: E402
+from engine.kernels import knn_op, operators  # noqa: E402
 from engine.kernels.library import KernelLibrary  # noqa: E402
 from engine.kernels.places import PLACE, nodes_along  # noqa: E402
 from engine.network.config import preset  # noqa: E402
@@ -107,10 +107,10 @@ def test_points_that_are_no_numbers_come_last(kernels: KernelLibrary) -> None:
 
 def test_a_captured_graph_sees_new_points_each_time() -> None:
     queries, points = (torch.randn(2, count, 3, device="cuda") for count in (21, 336))
-    torch_op.knn(queries, points, 16)
+    knn_op.knn(queries, points, 16)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        indices = torch_op.knn(queries, points, 16)
+        indices = knn_op.knn(queries, points, 16)
     for _ in range(5):
         points.normal_()
         indices.fill_(POISON)
